@@ -1,0 +1,70 @@
+# Everything that Recouple's developers and its CI run. `make help` lists it.
+
+PYTHON ?= python3
+FAULTS ?= 20
+BENCH  ?= quick
+export FAULTS BENCH
+
+BIN   := .venv/bin
+STAMP := .venv/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format format-check lint types layers faults bench run clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## Build the virtual environment in .venv, if it is not there or its requirements changed
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "There is no '$(PYTHON)' on the PATH. Install Python 3.11 or newer, or name one: make $(or $(MAKECMDGOALS),venv) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Recouple needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),venv) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Show the whole story on the embedded store and broker, in a temporary folder
+	@$(BIN)/recouple demo
+
+test: $(STAMP)  ## Run every test but the fault suite
+	$(BIN)/pytest -m 'not faults'
+
+check: format-check lint types layers test  ## What a change must pass: format, lint, types, layers, tests
+
+format: $(STAMP)  ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+format-check: $(STAMP)  ## Is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)  ## Lint
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## Check the types
+	$(BIN)/mypy
+
+layers: $(STAMP)  ## Check who may import whom
+	$(BIN)/lint-imports --no-logo
+
+faults: $(STAMP)  ## Kill processes and take services away, FAULTS=n cycles
+	$(BIN)/pytest -m faults tests/faults
+
+bench: $(STAMP)  ## Measure throughput, latency and growth; BENCH=quick|full; writes bench/latest.json
+	$(BIN)/python -m bench
+
+run: $(STAMP)  ## Run a worker with its services: compose where Docker answers, else what RECOUPLE_* names or the embedded ones
+	@if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then \
+	    exec docker compose up --build; \
+	else \
+	    echo "No Docker engine answers: running on RECOUPLE_STORE_URL and RECOUPLE_BROKER_URL, or on the embedded ones in .recouple/."; \
+	    $(BIN)/recouple setup && exec $(BIN)/recouple work; \
+	fi
+
+clean:  ## Remove what the tools left behind; the virtual environment and .recouple/ stay
+	rm -rf build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,231 @@
+"""Publishing on RabbitMQ through pika: what is confirmed is confirmed by its own delivery tag, or not at all.
+
+pika's loop runs only while ``publish`` waits. There is nothing to keep alive between two calls: AMQP heartbeats are
+off, TCP's keep-alive stands in for them, and each call looks first whether the connection has gone meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pika
+from pika.exceptions import ChannelClosedByBroker
+
+from messages.transport.amqp_connection import AmqpTimeouts
+from messages.transport.limits import amqp_properties, travels
+from messages.transport.pika_parameters import explain, pika_parameters
+from messages.transport.ports import BrokerUnavailableError, Publication, PublishOutcome
+from messages.transport.urls import AmqpUrl
+
+WINDOW = 256
+"""How many publications may be unconfirmed at a time: enough to keep the broker busy, few enough to repeat."""
+
+_GOODBYE_S = 0.5
+_ROUNDS = 3  # pika passes the end of a connection on from callback to callback, one round each
+_NOT_FOUND, _ACCESS_REFUSED = 404, 403
+
+
+class AmqpPublisher:
+    """The ``Publisher`` on RabbitMQ. Any doubt about a connection ends it; the next call makes one new attempt."""
+
+    def __init__(self, url: AmqpUrl, timeouts: AmqpTimeouts) -> None:
+        self._url = url
+        self._timeouts = timeouts
+        self._link: _Link | None = None
+
+    def publish(self, publications: Sequence[Publication], timeout: timedelta) -> list[PublishOutcome]:
+        """Publish all, ``mandatory`` and persistent, and wait for what the broker says of each."""
+        deadline_s = time.monotonic() + timeout.total_seconds()
+        outcomes = [PublishOutcome.UNKNOWN] * len(publications)
+        going = []
+        for position, publication in enumerate(publications):
+            if self._may_go(publication):
+                going.append((position, publication))
+            else:
+                outcomes[position] = PublishOutcome.REFUSED
+        if going:
+            link = self._connected(deadline_s)
+            link.publish(going, outcomes, deadline_s)
+            if link.doubtful:
+                self._abort()
+        return outcomes
+
+    def close(self) -> None:
+        """Leave."""
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.close()
+
+    def _abort(self) -> None:
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.abort()
+
+    def _may_go(self, publication: Publication) -> bool:
+        # RabbitMQ closes the channel on a user_id that is not ours, and all that is in flight with it.
+        return travels(publication) and publication.properties.user_id in (None, self._url.user)
+
+    def _connected(self, deadline_s: float) -> _Link:
+        if self._link is not None and not self._link.is_usable():
+            self._abort()
+        if self._link is None:
+            link = _Link(self._url, self._timeouts)
+            self._link = link
+            try:
+                link.open(min(deadline_s, time.monotonic() + self._timeouts.connect.total_seconds()))
+            except BrokerUnavailableError:
+                self._abort()
+                raise
+        return self._link
+
+
+class _Link:
+    """One connection with one channel in confirm mode."""
+
+    def __init__(self, url: AmqpUrl, timeouts: AmqpTimeouts) -> None:
+        self._url = url
+        self._parameters = pika_parameters(url, timeouts)
+        self._fault: BaseException | None = None
+        self._ready = False
+        self._gone = False
+        self._channel: Any = None
+        self._last_tag = 0
+        self._pending: dict[int, tuple[int, Publication]] = {}
+        self._returned: set[int] = set()
+        self._outcomes: list[PublishOutcome] = []
+        self._connection = pika.SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_gone,
+            on_close_callback=self._on_gone,
+        )
+        self._loop = self._connection.ioloop
+        self._loop.activate_poller()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something went wrong, or a confirm is still out that would be taken for another's."""
+        return self._fault is not None or bool(self._pending)
+
+    def open(self, deadline_s: float) -> None:
+        """Wait for the channel.
+
+        Raises:
+            BrokerUnavailableError: it did not open in time.
+        """
+        self._run_until(lambda: self._ready, deadline_s)
+        if not self._ready or self._fault is not None:
+            raise explain(self._url, self._fault) from self._fault
+
+    def is_usable(self) -> bool:
+        """Take in what the broker has said since, and say whether the connection still stands."""
+        for _ in range(_ROUNDS):
+            self._loop.add_callback(lambda: None)  # so that poll() returns at once
+            self._loop.poll()
+            self._loop.process_timeouts()
+        return self._fault is None
+
+    def publish(
+        self, going: Sequence[tuple[int, Publication]], outcomes: list[PublishOutcome], deadline_s: float
+    ) -> None:
+        """Publish within the window and fill in ``outcomes`` at the given positions; what stays open stays UNKNOWN."""
+        self._outcomes = outcomes
+        for position, publication in going:
+            self._run_until(lambda: len(self._pending) < WINDOW, deadline_s)
+            if self._fault is not None or len(self._pending) >= WINDOW:
+                break
+            self._last_tag += 1
+            self._pending[self._last_tag] = (position, publication)
+            self._channel.basic_publish(
+                publication.exchange,
+                publication.routing_key,
+                publication.body,
+                amqp_properties(publication.properties),
+                mandatory=True,
+            )
+        self._run_until(lambda: not self._pending, deadline_s)
+        if isinstance(self._fault, ChannelClosedByBroker):
+            self._blame(self._fault)
+
+    def close(self) -> None:
+        """Say goodbye, wait briefly for the answer, and leave."""
+        if self._connection.is_open:
+            self._connection.close()
+            self._poll_until(lambda: self._gone, time.monotonic() + _GOODBYE_S)
+        self.abort()
+
+    def abort(self) -> None:
+        """Leave at once: the broker may be past answering."""
+        if not self._gone:
+            # pika has no public way to drop a connection.
+            self._connection._terminate_stream(TimeoutError("the broker does not answer"))  # noqa: SLF001
+            self._poll_until(lambda: self._gone, time.monotonic() + _GOODBYE_S)
+        self._loop.deactivate_poller()
+        self._loop.close()
+
+    def _run_until(self, done: Callable[[], bool], deadline_s: float) -> None:
+        """Run pika's loop until ``done``, a fault or the deadline."""
+        self._poll_until(lambda: done() or self._fault is not None, deadline_s)
+
+    def _poll_until(self, done: Callable[[], bool], deadline_s: float) -> None:
+        alarm = self._loop.call_later(max(0.0, deadline_s - time.monotonic()), lambda: None)
+        while not done() and time.monotonic() < deadline_s:
+            self._loop.poll()
+            self._loop.process_timeouts()
+        self._loop.remove_timeout(alarm)
+
+    def _on_open(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel_open)
+
+    def _on_channel_open(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._on_fault)
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(ack_nack_callback=self._on_confirm, callback=self._on_ready)
+
+    def _on_ready(self, _: Any) -> None:
+        self._ready = True
+
+    def _on_fault(self, _: Any, error: BaseException) -> None:
+        # The first is the cause, what follows are its consequences.
+        self._fault = self._fault or error
+
+    def _on_gone(self, connection: Any, error: BaseException) -> None:
+        self._gone = True
+        self._on_fault(connection, error)
+
+    def _on_return(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
+        """Note which publication was returned: the oldest like it. It is confirmed all the same, right after."""
+        what = (method.exchange, method.routing_key, properties.message_id, body)
+        for tag, (_, one) in self._pending.items():
+            if tag not in self._returned and what == (
+                one.exchange,
+                one.routing_key,
+                one.properties.message_id,
+                one.body,
+            ):
+                self._returned.add(tag)
+                return
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        outcome = PublishOutcome.CONFIRMED if method.NAME == "Basic.Ack" else PublishOutcome.REFUSED
+        last = method.delivery_tag
+        # Zero with multiple means all.
+        tags = [tag for tag in self._pending if tag <= last or not last] if method.multiple else [last]
+        for tag in tags:
+            if tag in self._pending:
+                position, _ = self._pending.pop(tag)
+                self._outcomes[position] = PublishOutcome.RETURNED if tag in self._returned else outcome
+                self._returned.discard(tag)
+
+    def _blame(self, fault: ChannelClosedByBroker) -> None:
+        """Settle those publications that made the broker close the channel, lest they do it again with each batch."""
+        verdict = {_NOT_FOUND: PublishOutcome.RETURNED, _ACCESS_REFUSED: PublishOutcome.REFUSED}.get(fault.reply_code)
+        if verdict is not None:
+            for position, publication in self._pending.values():
+                if f"exchange '{publication.exchange}'" in fault.reply_text:
+                    self._outcomes[position] = verdict

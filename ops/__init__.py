@@ -1,0 +1,1 @@
+"""What people use: the ``recouple`` command line. Reads the store, sends commands as messages."""

@@ -1,0 +1,177 @@
+"""Uncoupled records that wait to be matched or created (rule 4 of section 5), one per mapping and record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, text
+
+from messages.records import RecordRef
+from store.documents import Document
+from store.model import OpenError, Side
+from store.sets import RECORD, Statement, words
+from store.tables import arrivals as table
+
+Key: TypeAlias = tuple[str, RecordRef]
+"""Mapping and record."""
+
+_ERROR = Document(OpenError)
+_COLUMNS = "mapping, app, table_name, key, side, since, waits_for, gated, error"
+_ARRIVAL = ", ".join(f"a.{name}" for name in _COLUMNS.split(", "))
+_KEY = f"mapping text, {RECORD}"
+
+_PUT = Statement(
+    f"""
+    INSERT INTO arrivals ({_COLUMNS}) SELECT {_COLUMNS} FROM {{given}} WHERE true ORDER BY mapping, app, table_name, key
+    ON CONFLICT (key, table_name, app, mapping) DO UPDATE
+    SET side = excluded.side, since = excluded.since, waits_for = excluded.waits_for, gated = excluded.gated,
+        error = excluded.error
+    """,
+    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text",
+)
+_ARRIVE = Statement(
+    f"""
+    INSERT INTO arrivals ({_COLUMNS}) SELECT {_COLUMNS} FROM {{given}} WHERE true ORDER BY mapping, app, table_name, key
+    ON CONFLICT (key, table_name, app, mapping) DO UPDATE SET gated = excluded.gated
+    """,
+    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text",
+)
+_LOCK = Statement(
+    f"""
+    SELECT {_ARRIVAL} FROM {{given}} JOIN arrivals a
+    ON a.key = given.key AND a.table_name = given.table_name AND a.app = given.app AND a.mapping = given.mapping
+    ORDER BY a.mapping, a.app, a.table_name, a.key {{for update of a}}
+    """,
+    returns=("since",),
+    given=_KEY,
+)
+_READ = Statement(
+    f"""
+    SELECT {_ARRIVAL} FROM {{given}} JOIN arrivals a
+    ON a.key = given.key AND a.table_name = given.table_name AND a.app = given.app AND a.mapping = given.mapping
+    """,
+    returns=("since",),
+    given=_KEY,
+)
+_REMOVE = Statement(
+    "DELETE FROM arrivals WHERE (key, table_name, app, mapping) IN (SELECT key, table_name, app, mapping FROM {given})",
+    given=_KEY,
+)
+_WAITING = Statement(
+    f"SELECT {_ARRIVAL} FROM {{given}} JOIN arrivals a ON a.waits_for = given.id ORDER BY a.since, a.key",
+    returns=("since",),
+    given="id text",
+)
+
+
+_RELEASE = Statement(
+    """
+    INSERT INTO due (kind, app, table_name, key, mapping, due_at)
+    SELECT 'arrival', app, table_name, key, mapping, :now FROM arrivals WHERE mapping = :mapping AND gated
+    """,
+    times=("now",),
+)
+_OPEN = Statement("UPDATE arrivals SET gated = false WHERE mapping = :mapping AND gated")
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """One record that waits.
+
+    Attributes:
+        side: On which side of the mapping it is.
+        waits_for: The create whose answer it waits for (R15).
+        gated: The tables of the mapping are not all loaded yet.
+        error: The open ``match_ambiguous`` error, where it matches several.
+    """
+
+    mapping: str
+    record: RecordRef
+    side: Side
+    since: datetime
+    waits_for: str | None = None
+    gated: bool = False
+    error: OpenError | None = None
+
+
+def arrive(connection: Connection, arrivals: Collection[Arrival]) -> None:
+    """Let these wait; one that waits already keeps since when, for what and with which error."""
+    if arrivals:
+        latest = {(arrival.mapping, arrival.record): arrival for arrival in arrivals}
+        _ARRIVE.run(connection, given=[_row(arrival) for arrival in latest.values()])
+
+
+def put(connection: Connection, arrivals: Collection[Arrival]) -> None:
+    """Keep these; what was kept of the same mapping and record is replaced."""
+    if arrivals:
+        latest = {(arrival.mapping, arrival.record): arrival for arrival in arrivals}
+        _PUT.run(connection, given=[_row(arrival) for arrival in latest.values()])
+
+
+def lock(connection: Connection, keys: Collection[Key]) -> list[Arrival]:
+    """Lock and return those of these that wait."""
+    if not keys:
+        return []
+    return [_arrival(row) for row in _LOCK.run(connection, given=_names(set(keys)))]
+
+
+def read(connection: Connection, keys: Collection[Key]) -> list[Arrival]:
+    """Return those of these that wait; locks nothing."""
+    if not keys:
+        return []
+    return [_arrival(row) for row in _READ.run(connection, given=_names(set(keys)))]
+
+
+def remove(connection: Connection, keys: Collection[Key]) -> None:
+    """Delete those that wait no more."""
+    if keys:
+        _REMOVE.run(connection, given=_names(keys))
+
+
+def waiting_for(connection: Connection, instructions: Collection[str]) -> list[Arrival]:
+    """Return those that wait for the answer to one of these creates; locks nothing."""
+    if not instructions:
+        return []
+    return [_arrival(row) for row in _WAITING.run(connection, given=words(set(instructions)))]
+
+
+def gated(connection: Connection, mapping: str, limit: int) -> list[Arrival]:
+    """Return up to ``limit`` of those that wait for the tables of ``mapping``, longest first; locks nothing."""
+    query = select(table).where(table.c.mapping == mapping, text("gated")).order_by(table.c.since).limit(limit)
+    return [_arrival(row) for row in connection.execute(query)]
+
+
+def release(connection: Connection, mapping: str, now: datetime) -> int:
+    """Open the gate of ``mapping``: what waited for its tables is due to be matched. Returns how many."""
+    released = _RELEASE.run(connection, {"mapping": mapping, "now": now}).rowcount
+    _OPEN.run(connection, {"mapping": mapping})
+    return released
+
+
+def count(connection: Connection) -> int:
+    """Return how many wait."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _arrival(row: Row[Any]) -> Arrival:
+    return Arrival(
+        mapping=row.mapping,
+        record=RecordRef(row.app, row.table_name, row.key),
+        side=Side(row.side),
+        since=row.since,
+        waits_for=row.waits_for,
+        gated=bool(row.gated),
+        error=None if row.error is None else _ERROR.read(row.error),
+    )
+
+
+def _row(arrival: Arrival) -> tuple[object, ...]:
+    name = (arrival.record.app, arrival.record.table, arrival.record.key)
+    error = None if arrival.error is None else _ERROR.write(arrival.error)
+    return (arrival.mapping, *name, arrival.side, arrival.since, arrival.waits_for, arrival.gated, error)
+
+
+def _names(keys: Collection[Key]) -> list[tuple[object, ...]]:
+    return [(mapping, ref.app, ref.table, ref.key) for mapping, ref in keys]

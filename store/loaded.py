@@ -1,0 +1,27 @@
+"""Which tables have announced all of their records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from store.sets import Statement
+from store.tables import loaded as table
+
+_MARK = Statement(
+    """
+    INSERT INTO loaded (app, table_name, loaded_at) VALUES (:app, :table_name, :now) ON CONFLICT DO NOTHING
+    """,
+    times=("now",),
+)
+
+
+def mark(connection: Connection, app: str, table_name: str, now: datetime) -> None:
+    """Note that the table has announced all of its records."""
+    _MARK.run(connection, {"app": app, "table_name": table_name, "now": now})
+
+
+def all(connection: Connection) -> set[tuple[str, str]]:  # noqa: A001 - read as `loaded.all`
+    """Return the (app, table) that have."""
+    return {(row.app, row.table_name) for row in connection.execute(select(table.c.app, table.c.table_name))}

@@ -1,0 +1,1 @@
+"""Alembic migrations; run by ``store.migrate``, one sentence and one file per revision."""

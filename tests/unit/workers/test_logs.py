@@ -1,0 +1,202 @@
+"""Log lines: what they look like, what their schema says, and what never stands in one."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import structlog
+
+from workers.log_events import LOG_EVENTS
+from workers.logs import FORBIDDEN_KEYS, ForbiddenLogLineError, get_logger, set_up_logging
+
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[3] / "docs/logs.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    """Undo what a test set up."""
+    handlers = [*logging.getLogger().handlers]
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    """Where the lines go."""
+    return io.StringIO()
+
+
+def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Every line, read as JSON."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_begins_with_what_every_line_has(stream: io.StringIO) -> None:
+    """Else a person could not read down a log, nor a program sort it by time."""
+    set_up_logging("json", "info", stream, strict=True)
+    get_logger("workers.pipeline").info("change.decided", record="bc/customer/ä/1", outcome="sent", coupling=None)
+
+    (line,) = lines_of(stream)
+    assert list(line) == ["timestamp", "level", "event", "logger", "record", "outcome"]
+    assert (line["level"], line["event"], line["logger"]) == ("info", "change.decided", "workers.pipeline")
+    assert line["record"] == "bc/customer/ä/1"
+    assert line["timestamp"].endswith("Z")
+    VALIDATOR.validate(line)
+
+
+def test_leaves_out_what_is_less_important_than_the_level(stream: io.StringIO) -> None:
+    """Else a production log would be full of what only a developer wants."""
+    set_up_logging("json", "warning", stream, strict=True)
+    get_logger("workers.pipeline").info("batch.committed", messages=1, duration_ms=1.5)
+
+    assert stream.getvalue() == ""
+
+
+def test_what_was_set_up_later_holds_for_loggers_made_earlier(stream: io.StringIO) -> None:
+    """Else the loggers of modules, made at import, would go their own way."""
+    logger = get_logger("workers.relay")
+    set_up_logging("json", "info", stream)
+    logger.info("relay.published", messages=3)
+
+    assert lines_of(stream)[0]["messages"] == 3
+
+
+SECRETS: dict[str, Any] = dict.fromkeys(FORBIDDEN_KEYS, "hunter2") | {
+    "record_": {"name": "hunter2"},
+    "rows": [("hunter2",)],
+}
+
+
+@pytest.mark.parametrize("key", SECRETS)
+def test_takes_away_what_must_not_be_logged(stream: io.StringIO, key: str) -> None:
+    """Else one careless line would put field values into a log for good."""
+    set_up_logging("json", "info", stream)
+    get_logger("workers.pipeline").info("change.decided", **{"record": "bc/c/1", "outcome": "sent", key: SECRETS[key]})
+
+    assert "hunter2" not in stream.getvalue()
+    assert lines_of(stream)[0]["dropped"] == [key]
+    VALIDATOR.validate(lines_of(stream)[0])
+
+
+@pytest.mark.parametrize("line", [{"event": "change.decided", "fields": {}}, {"event": "something.else"}])
+def test_under_test_such_a_line_is_a_failure(stream: io.StringIO, line: dict[str, Any]) -> None:
+    """Else nobody would notice a line that loses its point, or an event that no page describes."""
+    set_up_logging("json", "info", stream, strict=True)
+
+    with pytest.raises(ForbiddenLogLineError, match=line["event"]):
+        get_logger("workers.pipeline").info(**line)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_of_an_exception_only_type_and_place_remain(stream: io.StringIO, log_format: Any) -> None:
+    """Else a database's words would put the row that it complains about into the log."""
+    set_up_logging(log_format, "info", stream)
+    try:
+        int("hunter2")
+    except ValueError as cause:
+        error = LookupError("Key (email)=(hunter2) exists")
+        error.__cause__ = cause
+        get_logger("workers.pipeline").error("batch.failed", messages=1, exc_info=error)
+        get_logger("workers.pipeline").exception("batch.failed", messages=1)
+
+    assert "hunter2" not in stream.getvalue()
+    assert "LookupError" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "test_of_an_exception_only_type_and_place_remain" in stream.getvalue()
+    if log_format == "json":
+        for line in lines_of(stream):
+            VALIDATOR.validate(line)
+
+
+def test_the_libraries_speak_through_the_same_stream_without_their_arguments(stream: io.StringIO) -> None:
+    """Else a lost connection would be told in another format, and a message's body with it."""
+    set_up_logging("json", "info", stream)
+    set_up_logging("json", "info", stream)
+    for name in ("kombu", "pika.channel", "sqlalchemy.pool", "alembic"):
+        logging.getLogger(name).warning("cannot decode %r: %r", "hunter2", ValueError("hunter2"))
+        logging.getLogger(name).info("nothing to see")
+
+    lines = lines_of(stream)
+    assert "hunter2" not in stream.getvalue()
+    assert [line["logger"] for line in lines] == ["kombu", "pika.channel", "sqlalchemy.pool", "alembic"]
+    for line in lines:
+        assert (line["level"], line["event"], line["raised"]) == ("warning", "library.warned", "ValueError")
+        assert line["template"] == "cannot decode %r: %r"
+        VALIDATOR.validate(line)
+
+
+def test_the_console_is_not_driven_by_a_record_s_key(stream: io.StringIO) -> None:
+    """Else a record's key could clear an operator's screen, or forge a second log line."""
+    set_up_logging("console", "info", stream)
+    get_logger("workers.pipeline").info(
+        "change.decided", record="bc/c/\x1b[2J\n2026 [info] forged\u202e", outcome="sent"
+    )
+
+    assert stream.getvalue().count("\n") == 1
+    assert not {"\x1b", "\u202e"} & set(stream.getvalue())
+    assert "forged" in stream.getvalue()
+
+
+def test_any_key_can_be_written_to_any_stream() -> None:
+    """Else a record whose key is no proper Unicode, or a terminal without UTF-8, would stop a worker."""
+    for log_format in ("json", "console"):
+        raw = io.BytesIO()
+        ascii_only = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+        set_up_logging(log_format, "info", ascii_only)
+        get_logger("workers.pipeline").info("change.decided", record="bc/c/\ud800ä東", outcome="sent")
+        assert b"change.decided" in raw.getvalue()
+
+
+def test_the_schema_is_a_schema() -> None:
+    """Else every line would be in order."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_describes_every_event_in_the_same_words() -> None:
+    """Else a page, or a line, would be about something that does not exist."""
+    described = {name: entry["description"] for name, entry in SCHEMA["$defs"].items() if not name.startswith("_")}
+
+    assert described == LOG_EVENTS
+    assert SCHEMA["properties"]["event"]["enum"] == sorted(LOG_EVENTS)
+    assert SCHEMA["oneOf"] == [{"$ref": f"#/$defs/{name}"} for name in described]
+    for name, entry in SCHEMA["$defs"].items():
+        if not name.startswith("_"):
+            assert entry["properties"]["event"] == {"const": name}
+            assert not FORBIDDEN_KEYS & entry["properties"].keys()
+            assert set(entry["required"]) <= entry["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": 1},
+        {"outcome": "unheard-of"},
+        {"record": None},
+        {"timestamp": "yesterday"},
+        {"event": "something.else"},
+    ],
+    ids=["a field that is not described", "an outcome that is none", "null", "no time", "no event of ours"],
+)
+def test_the_schema_refuses(change: dict[str, Any]) -> None:
+    """Else holding the acceptance run's lines against it would prove nothing."""
+    line = {
+        "timestamp": "2026-01-02T03:04:05.678901Z",
+        "level": "info",
+        "event": "change.decided",
+        "logger": "workers.pipeline",
+        "record": "bc/c/1",
+        "outcome": "sent",
+    }
+    VALIDATOR.validate(line)
+
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(line | change)

@@ -1,0 +1,135 @@
+"""Rule 4 at work: uncoupled records are matched, created on the other side, or told about.
+
+In a transaction of its own, after the images were committed: two records of one customer that arrive at once on the two
+sides, in two workers, both see each other's image, and the lock on their match value lets one of the two couple them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from messages.codec import encode_error
+from messages.errors import ErrorEvent, ErrorMessage
+from messages.records import RecordRef
+from store import arrivals as arrival_store
+from store import couplings as coupling_store
+from store import due as due_store
+from store import errors as error_store
+from store import instructions as instruction_store
+from store import loaded as loaded_store
+from store import matches as match_store
+from store import outbox as outbox_store
+from store import records as record_store
+from store.due import Due, DueKind
+from store.model import OpenError, Side
+from workers.context import Context
+from workers.deciding import decide_touched
+from workers.loading import both_loaded
+from workers.log_lines import Line
+from workers.mapping import Mapping
+from workers.rules.desk import Desk
+from workers.rules.matching import echo_marks, match_values
+from workers.rules.reports import Ending, report
+from workers.rules.situation import Situation
+from workers.settling import Bench, Key, Surroundings
+from workers.writing import write_desk
+
+
+def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], now: datetime) -> list[Line]:
+    """Settle the fate of these uncoupled records; return the lines to be logged after the commit."""
+    mappings, tables = context.file.mappings, loaded_store.all(conn)
+    known = {key for key in keys if key[0] in mappings and both_loaded(mappings[key[0]], tables)}
+    around = _look_around(conn, context, known)
+    partners = {one for found in around.candidates.values() if found.total == 1 for one in found.records}
+    images = record_store.lock(conn, {record for _, record in known} | partners)
+    couplings = coupling_store.lock(conn, images.keys(), {row.coupling_id for row in around.rows.values()})
+    desk = Desk(context.file, now, images, couplings.values())
+    apart = record_store.apart(conn, images.keys())
+    bench = Bench(desk, around, context.tokens)
+    for arrival in arrival_store.lock(conn, known):
+        bench.settle(arrival, apart=(arrival.mapping, arrival.record) in apart)
+    for coupling in coupling_store.insert(conn, bench.made):
+        desk.add(coupling)
+        desk.decide[coupling.id] = None
+    decided = decide_touched(conn, desk)
+    told = write_desk(conn, context, desk, decided, bench.touches)
+    return told + _write_arrivals(conn, context, bench, now)
+
+
+def _look_around(conn: Connection, context: Context, keys: Collection[Key]) -> Surroundings:
+    """Lock the match values of the arrivals, then find whom they match and which creates they may be the echo of."""
+    seen = record_store.read(conn, {record for _, record in keys})
+    values, marks, wanted = {}, set(), set()
+    for name, record in keys:
+        mapping = context.file.mappings[name]
+        side = _side_of(mapping, record)
+        found = match_values(mapping, side, seen[record], {})
+        values[name, record] = found
+        wanted |= {(name, side.other, group, value) for group, value in found}
+        marks |= {(name, mark) for mark in echo_marks(mapping, side, seen[record].fields)}
+    matched = {(name, value) for (name, _), found in values.items() for _, value in found}
+    match_store.lock_values(conn, matched)
+    creates = match_store.creating(conn, matched | marks)
+    waited = {one.waits_for for one in arrival_store.read(conn, keys) if one.waits_for}
+    names = waited | {instruction for found in creates.values() for instruction, _ in found}
+    return Surroundings(
+        values=values,
+        candidates=match_store.candidates(conn, wanted),
+        creates=creates,
+        rows=instruction_store.find(conn, names),
+    )
+
+
+def _side_of(mapping: Mapping, record: RecordRef) -> Side:
+    left = (mapping.left.app, mapping.left.name) == (record.app, record.table)
+    return Side.LEFT if left else Side.RIGHT
+
+
+def _write_arrivals(conn: Connection, context: Context, bench: Bench, now: datetime) -> list[Line]:
+    """Keep who still waits, drop who does not, and tell of ambiguities that began, changed or ended."""
+    arrival_store.remove(conn, [(one.mapping, one.record) for one in bench.gone])
+    opened = [after for _, after in bench.kept if after.error is not None and not after.error.number]
+    numbers = dict(zip((one.record for one in opened), error_store.numbers(conn, len(opened)), strict=True))
+    told = [(one, ErrorEvent.RESOLVED) for one in bench.gone if one.error is not None]
+    kept = []
+    for before, after in bench.kept:
+        if after.error is not None and after.record in numbers:
+            after = replace(after, error=replace(after.error, number=numbers[after.record]))
+            told.append((after, ErrorEvent.OPENED))
+        elif after.error != before.error and after.error is not None:
+            told.append((after, ErrorEvent.UPDATED))
+        kept.append(after)
+    arrival_store.put(conn, kept)
+    again = [Due(kind=DueKind.ARRIVAL, record=one.record, mapping=one.mapping, due_at=now) for one in bench.again]
+    due_store.put(conn, again)
+    return tell_ambiguities(conn, context, [(bench.situation(one), one.error, event) for one, event in told], now)
+
+
+def tell_ambiguities(
+    conn: Connection,
+    context: Context,
+    told: Sequence[tuple[Situation, OpenError | None, ErrorEvent]],
+    now: datetime,
+) -> list[Line]:
+    """Write and publish the ``match_ambiguous`` errors that began, changed or ended."""
+    messages = []
+    for situation, error, event in told:
+        if error is None:
+            continue
+        ending = Ending(at=now, resolution="matched") if event is ErrorEvent.RESOLVED else None
+        data = report(situation, error, ending)
+        name = f"error-{data.error}-{data.revision}-{event}"
+        messages.append(ErrorMessage(id=name, event=event, report=data, at=now))
+    error_store.save(conn, [message.report for message in messages])
+    outbox_store.put(conn, [(encode_error(message, context.namespace), None) for message in messages])
+    return [
+        Line(
+            event=f"error.{message.event}",
+            fields={"error": message.report.error, "kind": message.report.kind, "mapping": message.report.mapping},
+        )
+        for message in messages
+    ]

@@ -1,0 +1,102 @@
+"""The ``couple`` command: two records are tied together, and what stood apart stands apart no more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from messages.commands import Couple, Keep, RefusalCode
+from messages.errors import ErrorEvent
+from messages.records import RecordRef
+from store import arrivals as arrival_store
+from store import couplings as coupling_store
+from store import records as record_store
+from store.couplings import standing
+from store.model import Side
+from workers.arrivals import tell_ambiguities
+from workers.context import Context
+from workers.deciding import decide_touched
+from workers.log_lines import Line
+from workers.mapping import Mapping
+from workers.refusal import RefusedError
+from workers.rules.desk import Desk, Touch
+from workers.settling import new_coupling, uncoupled_situation
+from workers.writing import write_desk
+
+
+def couple(conn: Connection, context: Context, order: Couple, now: datetime) -> tuple[dict[str, Any], list[Line]]:
+    """Tie the two records and decide at once: images that are not known are asked for with ``read``.
+
+    Raises:
+        RefusedError: no mapping fits, a record is deleted, or one of the two is already coupled.
+    """
+    mapping, left, right = _fitting(context, order)
+    images = record_store.lock(conn, {left, right})
+    desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys()).values())
+    for record in (left, right):
+        _refuse_coupled(desk, mapping, record)
+        if images[record].exists is False:
+            raise RefusedError(RefusalCode.NOT_APPLICABLE, f"{record} is deleted; couple records that exist")
+    record_store.clear_apart(conn, [(mapping.name, left), (mapping.name, right)])
+    keep = None if order.keep is None else Side.LEFT if order.keep is Keep.LEFT else Side.RIGHT
+    coupling = coupling_store.insert(conn, [replace(new_coupling(mapping, context.tokens(), left, right), keep=keep)])[
+        0
+    ]
+    desk.add(coupling)
+    desk.decide[coupling.id] = None
+    touches = [
+        Touch(record=record, word="coupled", coupling=coupling.id, rule=mapping.name) for record in (left, right)
+    ]
+    told = write_desk(conn, context, desk, decide_touched(conn, desk), touches)
+    told += _end_arrivals(conn, context, desk, [(mapping.name, left), (mapping.name, right)], now)
+    after = desk.couplings[coupling.id]
+    result = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}
+    if after.error is not None:
+        result["error"] = after.error.number
+    return result, told
+
+
+def _fitting(context: Context, order: Couple) -> tuple[Mapping, RecordRef, RecordRef]:
+    """Find the mapping of the two tables; the records may be named in either order."""
+    found = [
+        (mapping, *pair)
+        for mapping in context.file.mappings.values()
+        for pair in ((order.left, order.right), (order.right, order.left))
+        if order.mapping in (None, mapping.name) and _fits(mapping, *pair)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if order.mapping is not None and order.mapping not in context.file.mappings:
+        known = ", ".join(context.file.mappings)
+        raise RefusedError(RefusalCode.INVALID, f"there is no mapping {order.mapping}; there are: {known}")
+    if not found:
+        tables = f"{order.left.app}/{order.left.table} and {order.right.app}/{order.right.table}"
+        raise RefusedError(RefusalCode.INVALID, f"no mapping ties {tables}; see [[mappings]] in the mapping file")
+    names = ", ".join(mapping.name for mapping, _, _ in found)
+    raise RefusedError(RefusalCode.INVALID, f"several mappings tie these tables, name one of them: {names}")
+
+
+def _fits(mapping: Mapping, left: RecordRef, right: RecordRef) -> bool:
+    tables = ((mapping.left.app, mapping.left.name), (mapping.right.app, mapping.right.name))
+    return ((left.app, left.table), (right.app, right.table)) == tables
+
+
+def _refuse_coupled(desk: Desk, mapping: Mapping, record: RecordRef) -> None:
+    for coupling, its_mapping, side in desk.of(record):
+        if its_mapping.name == mapping.name:
+            other = coupling.record(side.other) or "a record that is being created"
+            detail = f"{record} is already coupled to {other} under {mapping.name} (coupling {coupling.id})"
+            raise RefusedError(RefusalCode.DUPLICATE_COUPLING, detail)
+
+
+def _end_arrivals(
+    conn: Connection, context: Context, desk: Desk, keys: list[tuple[str, RecordRef]], now: datetime
+) -> list[Line]:
+    """Records that waited to be matched wait no more; their ambiguity is settled."""
+    ended = arrival_store.lock(conn, keys)
+    arrival_store.remove(conn, keys)
+    told = [(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED) for one in ended]
+    return tell_ambiguities(conn, context, told, now)

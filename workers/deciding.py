@@ -1,0 +1,67 @@
+"""Deciding a desk: fetch what the rules still need to look at, set by set, and decide each touched coupling once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy import Connection
+
+from store import couplings as coupling_store
+from store import records as record_store
+from store.model import Coupling, Side, Wait
+from workers.mapping import Mapping
+from workers.rules.decide import decide
+from workers.rules.desk import Desk
+from workers.rules.forms import wait_for
+from workers.rules.situation import Decision, Situation
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """One coupling's situation and what was decided on it."""
+
+    situation: Situation
+    decision: Decision
+
+
+def decide_touched(conn: Connection, desk: Desk, afresh: Collection[int] = frozenset()) -> list[Decided]:
+    """Decide every coupling that the desk's events touched, in the order of their numbers.
+
+    Args:
+        afresh: Numbers of couplings to be decided on today's policies although an error is open.
+    """
+    open_couplings = [desk.couplings[number] for number in sorted(desk.decide)]
+    pairs = [(one, desk.file.mappings[one.mapping]) for one in open_couplings if one.mapping in desk.file.mappings]
+    situations = look_at(conn, desk, pairs)
+    decided = []
+    for situation in situations:
+        if situation.coupling.id in afresh:
+            situation = msgspec.structs.replace(situation, afresh=True)
+        decision = decide(situation)
+        desk.put(decision.coupling)
+        desk.apart.extend((situation.mapping.name, record) for record in decision.apart)
+        decided.append(Decided(situation=situation, decision=decision))
+    return decided
+
+
+def look_at(conn: Connection, desk: Desk, pairs: list[tuple[Coupling, Mapping]]) -> list[Situation]:
+    """Return the situation of each coupling, with the images of both sides and the references they make."""
+    records = {record for coupling, _ in pairs for side in Side if (record := coupling.record(side)) is not None}
+    desk.add_images(record_store.read(conn, records - desk.images.keys()))
+    situations = [desk.situation(coupling, mapping) for coupling, mapping in pairs]
+    references = coupling_store.references(conn, _waits(situations))
+    return [msgspec.structs.replace(situation, references=references) for situation in situations]
+
+
+def _waits(situations: list[Situation]) -> set[Wait]:
+    found = set()
+    for situation in situations:
+        for field in situation.mapping.fields:
+            if field.reference is None:
+                continue
+            for side in Side:
+                wait = wait_for(field, situation.image(side).fields.get(field.on(side), UNSET), side)
+                if wait is not None:
+                    found.add(wait)
+    return found

@@ -1,0 +1,37 @@
+"""Every event that a log line can name, and what it means. ``docs/logs.schema.json`` says which fields each carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+LOG_EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "arrival.matched": "A record that was not coupled was compared with the other side's.",
+        "batch.committed": "A batch of messages was handled, committed and acknowledged; one line per batch.",
+        "batch.failed": "A batch was rolled back and comes again.",
+        "broker.back": "The broker answers again.",
+        "broker.lost": "The broker does not answer; the worker tries again by itself.",
+        "change.dead": "A message could not be taken and went to the dead queue.",
+        "change.decided": "A change, outcome or command was decided on for one record; one line per decision.",
+        "command.done": "An operator's command was carried out.",
+        "command.refused": "An operator's command was refused; nothing happened.",
+        "error.opened": "Two records disagree, or an app failed; somebody has to look at it.",
+        "error.resolved": "An error is over.",
+        "error.updated": "What an operator would see of an error has changed.",
+        "instruction.confirmed": "An app applied an instruction.",
+        "instruction.failed": "An app did not do what it was instructed to do.",
+        "instruction.retried": "An instruction goes out again, because the app was away.",
+        "instruction.sent": "An app was instructed.",
+        "library.warned": "A library that we use warns; its words are left out, they may hold field values.",
+        "relay.published": "Messages that a transaction left in the outbox were published and confirmed.",
+        "relay.returned": "The broker did not keep a message of the outbox; it stays there and is tried again.",
+        "store.back": "The store answers again.",
+        "store.lost": "The store does not answer; the worker tries again by itself.",
+        "work.due": "Work whose time had come was taken up: a missing answer, a retry, a record that waited.",
+        "worker.failed": "A worker stops because of a fault in Recouple itself; a fault to report.",
+        "worker.started": "A worker is ready for messages.",
+        "worker.stopped": "A worker has stopped.",
+        "worker.stopping": "A worker was told to stop and finishes its batch.",
+    }
+)

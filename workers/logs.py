@@ -1,0 +1,175 @@
+"""Structured logs: JSON, one object a line on stdout, or lines for people. No field value, app's word or secret.
+
+A value that must not be logged is kept out twice: nobody passes it, and if somebody does, its key is taken away here.
+The texts of exceptions are left out too: a database's often quotes the row. Their types and where they rose remain.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from workers.log_events import LOG_EVENTS
+from workers.printable import printable
+from workers.settings import LogFormat, LogLevel
+
+FORBIDDEN_KEYS = frozenset(
+    {
+        *("after", "base", "before", "body", "content", "data", "delta", "detail", "difference", "differences"),
+        *("email", "fields", "headers", "image", "left", "message", "new", "old", "parameters", "params", "password"),
+        *("payload", "query", "reason_text", "record_fields", "right", "row", "secret", "sql", "statement", "text"),
+        *("token", "url", "value", "values", "was", "words", "write", "writes"),
+    }
+)
+"""Keys under which field values, an app's words, an operator's text or a secret would stand."""
+
+MAX_FRAMES = 20
+"""Of an exception's stack, the innermost ones."""
+
+_FIRST = ("timestamp", "level", "event", "logger")
+
+
+class ForbiddenLogLineError(Exception):
+    """A line has a key that must not be logged, or an event that nobody described; raised under test only."""
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger of the module ``name``; it says what ``set_up_logging`` has set, also where that came later."""
+    logger: FilteringBoundLogger = structlog.get_logger(module=name)
+    return logger
+
+
+def set_up_logging(
+    log_format: LogFormat, log_level: LogLevel, stream: TextIO | None = None, *, strict: bool = False
+) -> None:
+    """Send every log line of this process to ``stream`` (stdout), those of the libraries from warnings on.
+
+    Args:
+        log_format: As the setting of this name.
+        log_level: As the setting of this name.
+        stream: Where to; looked up now, not at import.
+        strict: Raise ``ForbiddenLogLineError`` where a line in production would lose a key.
+    """
+    stream = stream or sys.stdout
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _exception_without_words,
+            _refuse_forbidden if strict else _drop_forbidden,
+            _in_order_without_nulls,
+            *_renderers(log_format, stream),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=not strict,
+    )
+    root = logging.getLogger()
+    for handler in [*root.handlers]:
+        if isinstance(handler, _Libraries):
+            root.removeHandler(handler)
+    root.addHandler(_Libraries(logging.WARNING))
+
+
+def _renderers(log_format: LogFormat, stream: TextIO) -> tuple[Processor, ...]:
+    if log_format == "json":
+        # ASCII: whatever the stream's encoding is, every key of every record can be written to it.
+        return (structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=True),)
+    encoding = stream.encoding or "utf-8"
+
+    def encodable(_: WrappedLogger, __: str, rendered: EventDict) -> str:
+        return str(rendered).encode(encoding, "backslashreplace").decode(encoding)
+
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False, pad_event_to=24)
+    return (_printable, console, encodable)
+
+
+def _exception_without_words(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    exc_info = line.pop("exc_info", None)
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exception() if exc_info else None
+    if error is not None:
+        line["raised"] = _type_name(error)
+        line["raised_at"] = list(_frames(error.__traceback__))[-MAX_FRAMES:]
+        if error.__cause__ is not None:
+            line["caused_by"] = _type_name(error.__cause__)
+    return line
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[str]:
+    while traceback is not None:
+        frame = traceback.tb_frame
+        yield f"{frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+        traceback = traceback.tb_next
+
+
+def _forbidden(line: EventDict) -> list[str]:
+    return [key for key, value in line.items() if key in FORBIDDEN_KEYS or not _is_plain(value)]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, str) for item in value)
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _drop_forbidden(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    forbidden = _forbidden(line)
+    for key in forbidden:
+        del line[key]
+    if forbidden:
+        line["dropped"] = forbidden
+    return line
+
+
+def _refuse_forbidden(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    forbidden = _forbidden(line)
+    if forbidden or line["event"] not in LOG_EVENTS:
+        raise ForbiddenLogLineError(f"log line {line['event']!r}: not described, or with keys {forbidden}")
+    return line
+
+
+def _in_order_without_nulls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    line["logger"] = line.pop("module", "")  # structlog keeps the word `logger` for itself
+    line = {**{key: line[key] for key in _FIRST}, **line}
+    return {key: value for key, value in line.items() if value is not None}
+
+
+def _printable(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    return {printable(key): _printable_value(value) for key, value in line.items()}
+
+
+def _printable_value(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(printable(item) for item in value)
+    return printable(value) if isinstance(value, str) else value
+
+
+class _Libraries(logging.Handler):
+    """Takes what kombu, pika, SQLAlchemy and Alembic log with the standard library, without its arguments.
+
+    Only the template stands in the line: arguments may hold a message's body or a row.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        errors = [arg for arg in (record.args or ()) if isinstance(arg, BaseException)]
+        error = (record.exc_info and record.exc_info[1]) or (errors[0] if errors else None)
+        get_logger(record.name).log(
+            record.levelno,
+            "library.warned",
+            template=record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            where=f"{record.module}:{record.lineno}",
+            exc_info=error,
+        )

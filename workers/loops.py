@@ -1,0 +1,71 @@
+"""A loop that goes on whatever the world does: steps, back-off while broker or store are away, a clean stop."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from messages.transport.ports import BrokerUnavailableError
+from store.failures import StoreUnavailableError
+from workers.logs import get_logger
+
+log = get_logger("workers.loops")
+
+FIRST_WAIT = timedelta(milliseconds=100)
+LONGEST_WAIT = timedelta(seconds=10)
+"""The ceiling of the back-off: how long after the world is back a worker may still be waiting."""
+
+
+class Idleness:
+    """Whether the loops of a process have anything to do; ``--drain`` looks at it.
+
+    Attributes:
+        works: Counts every step that found something to do.
+    """
+
+    def __init__(self) -> None:
+        self.works = 0
+        self._idle: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def note(self, loop: str, *, busy: bool) -> None:
+        """Count a step of ``loop``."""
+        with self._lock:
+            self.works += busy
+            self._idle[loop] = 0 if busy else self._idle.get(loop, 0) + 1
+
+    def settled(self, loops: int, steps: int) -> bool:
+        """Say whether each of ``loops`` loops has found nothing to do ``steps`` times in a row."""
+        with self._lock:
+            return len(self._idle) == loops and all(count >= steps for count in self._idle.values())
+
+
+def run_loop(name: str, step: Callable[[], bool], stop: threading.Event, idleness: Idleness) -> None:
+    """Call ``step`` until ``stop`` is set; while the broker or the store are away, back off with jitter.
+
+    Args:
+        step: Does one piece of work; says whether there was any.
+    """
+    lost: str | None = None
+    attempt = 0
+    while not stop.is_set():
+        try:
+            busy = step()
+        except (BrokerUnavailableError, StoreUnavailableError) as away:
+            what = "broker" if isinstance(away, BrokerUnavailableError) else "store"
+            if lost != what:
+                log.warning(f"{what}.lost", loop=name, exc_info=away)
+            lost, attempt = what, attempt + 1
+            stop.wait(_pause(attempt).total_seconds())
+            continue
+        if lost is not None:
+            log.info(f"{lost}.back", loop=name, attempts=attempt)
+            lost, attempt = None, 0
+        idleness.note(name, busy=busy)
+
+
+def _pause(attempt: int) -> timedelta:
+    ceiling = min(LONGEST_WAIT, FIRST_WAIT * (1 << min(attempt - 1, 10)))
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, guards nothing

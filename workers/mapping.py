@@ -1,0 +1,198 @@
+"""What ``recouple.toml`` says, as frozen values: which apps, which tables correspond, which fields, which policies.
+
+Pure; ``workers.mapping_file`` reads and validates the file.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from messages.values import Value
+from store.model import Side
+
+
+class Ordering(StrEnum):
+    """By what the changes of an app's record are ordered."""
+
+    VERSION = "version"
+    """By the ``version`` that grows with every change of a record."""
+    TIME = "time"
+    """By the event's ``time``, in microseconds; decisions on it are degraded."""
+
+
+class Confirms(StrEnum):
+    """How an app says that it applied an instruction."""
+
+    OUTCOME = "outcome"
+    """By an outcome message."""
+    ECHO = "echo"
+    """Also by a change event that holds the same values."""
+    NONE = "none"
+    """Not at all: publishing confirms; only as the target of one-way mappings."""
+
+
+class Direction(StrEnum):
+    """Which way values flow."""
+
+    BOTH = "both"
+    """Both ways."""
+    TO_LEFT = "to_left"
+    """Only from right to left."""
+    TO_RIGHT = "to_right"
+    """Only from left to right."""
+
+    def flows_from(self, side: Side) -> bool:
+        """Say whether values flow from ``side`` to the other."""
+        return self is Direction.BOTH or self is (Direction.TO_RIGHT if side is Side.LEFT else Direction.TO_LEFT)
+
+
+class Detect(StrEnum):
+    """What counts as a conflict when both sides changed."""
+
+    RECORD = "record"
+    """Both sides changed any two-way field."""
+    FIELD = "field"
+    """Both sides changed the same field or group."""
+
+
+class UpdateRule(StrEnum):
+    """Who wins a contested field."""
+
+    MANUAL = "manual"
+    """A person decides."""
+    LEFT = "left"
+    """The left side."""
+    RIGHT = "right"
+    """The right side."""
+    NEWEST = "newest"
+    """The side whose user changed it last; too close to tell goes to a person."""
+    MIN = "min"
+    """The smaller number (fields only)."""
+    MAX = "max"
+    """The larger number (fields only)."""
+    ADD = "add"
+    """The base plus both deltas (fields only)."""
+
+
+class DeletionRule(StrEnum):
+    """What follows when one side is gone."""
+
+    MANUAL = "manual"
+    """A person decides."""
+    RESTORE = "restore"
+    """Create it again from the other side."""
+    DELETE = "delete"
+    """Delete the other side too, unless it changed."""
+    UNCOUPLE = "uncouple"
+    """Leave the other side alone; the two are no longer coupled."""
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """One business system, ``[apps.<name>]``.
+
+    Attributes:
+        record_url: With ``{table}`` and ``{key}`` to fill in; ``None`` where there is none.
+        checks_version: The app refuses an instruction whose ``if_version`` has passed.
+        answer_within: An instruction unconfirmed for longer is a ``no_answer`` error.
+    """
+
+    name: str
+    title: str
+    record_url: str | None = None
+    order: Ordering = Ordering.VERSION
+    checks_version: bool = True
+    confirms: Confirms = Confirms.OUTCOME
+    answer_within: timedelta = timedelta(minutes=10)
+
+
+class MappedField(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a mapping, ``[[mappings.fields]]``; in mapping terms it goes by its left name.
+
+    Attributes:
+        direction: As resolved against the mapping's own direction.
+        on_conflict: ``None`` leaves it to the mapping's ``on_update_conflict``.
+        group: Fields of a group move together.
+        values: Left value to right value, as (left, right) pairs; ``None`` where values are passed on as they are.
+        reference: The mapping through whose couplings the value, a key, is translated.
+    """
+
+    left: str
+    right: str
+    direction: Direction = Direction.BOTH
+    on_conflict: UpdateRule | None = None
+    group: str | None = None
+    sensitive: bool = False
+    values: tuple[tuple[Value, Value], ...] | None = None
+    reference: str | None = None
+    if_uncoupled: Literal["error", "omit"] = "error"
+
+    @property
+    def name(self) -> str:
+        """The field's name in mapping terms."""
+        return self.left
+
+    def on(self, side: Side) -> str:
+        """The field's name in the app of ``side``."""
+        return self.left if side is Side.LEFT else self.right
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """One table of one app, ``bc/customer``."""
+
+    app: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.app}/{self.name}"
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One ``[[mappings]]``: which table corresponds to which, and what happens when they disagree.
+
+    Attributes:
+        left_app, right_app: The apps of the two tables, whole, so that rules need nothing else.
+        match_on: Groups of field names (mapping terms) tried in order.
+        clock_skew: Two changes closer than this have no newest.
+    """
+
+    name: str
+    left: Table
+    right: Table
+    left_app: App
+    right_app: App
+    fields: tuple[MappedField, ...]
+    direction: Direction = Direction.BOTH
+    detect: Detect = Detect.RECORD
+    on_update_conflict: UpdateRule = UpdateRule.MANUAL
+    on_deletion: DeletionRule = DeletionRule.MANUAL
+    only_coupled: bool = True
+    match_on: tuple[tuple[str, ...], ...] = ()
+    clock_skew: timedelta = timedelta(seconds=2)
+
+    def table(self, side: Side) -> Table:
+        """The table on ``side``."""
+        return self.left if side is Side.LEFT else self.right
+
+    def app(self, side: Side) -> App:
+        """The app on ``side``."""
+        return self.left_app if side is Side.LEFT else self.right_app
+
+
+class MappingFile(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """The whole of ``recouple.toml``, validated."""
+
+    apps: dict[str, App]
+    mappings: dict[str, Mapping]
+
+    def sides_of(self, app: str, table: str) -> tuple[tuple[Mapping, Side], ...]:
+        """Every mapping, with the side, that the table takes part in, in the file's order."""
+        return tuple(
+            (mapping, side)
+            for mapping in self.mappings.values()
+            for side in Side
+            if (mapping.table(side).app, mapping.table(side).name) == (app, table)
+        )

@@ -1,0 +1,215 @@
+"""First: what answers us (R1). Outcomes, and changes that confirm, echo or alter what we wrote.
+
+An answer is found by its instruction, before any thought of staleness. A change *names* an instruction, or *echoes*
+it (holds all its values, where the app confirms by echo), or bears the version that the outcome reported; each ties it to
+us. Whatever nothing ties to us is a user's change.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+import msgspec
+from msgspec import UNSET
+
+from messages.changes import Change, Operation
+from messages.instructions import Action, Reason
+from messages.records import RecordRef
+from messages.values import Known, Value, is_number, same
+from store.model import (
+    Alteration,
+    Confirmed,
+    Coupling,
+    CouplingStatus,
+    Form,
+    Image,
+    InstructionState,
+    Sent,
+    Side,
+    Write,
+)
+from workers.mapping import Confirms, Mapping
+
+ALTERED_WITHIN = timedelta(seconds=30)
+"""An app that alters a value does it at once; later than this after our write it is a user's edit, not a fight (R13)."""
+
+WAITING = (InstructionState.SENT, InstructionState.BACKING_OFF, InstructionState.UNANSWERED)
+"""The states in which an instruction holds its slot."""
+
+
+class Tie(Enum):
+    """How a change is tied to what we asked for."""
+
+    CONFIRMS = "confirms"
+    """It is the answer to an instruction in flight."""
+    FOLLOWS = "follows"
+    """It comes from an instruction that was answered already; its values are that side's form of ours."""
+    ECHOES = "echoes"
+    """It looks like an instruction in flight whose outcome is still to come; it is not a user's change."""
+    NONE = "none"
+    """A user's change."""
+
+
+def waiting(coupling: Coupling, side: Side | None = None) -> tuple[Sent, ...]:
+    """The instructions in flight, of one side or of both."""
+    return tuple(sent for sent in coupling.flight if sent.state in WAITING and side in (None, sent.side))
+
+
+def tie(coupling: Coupling, mapping: Mapping, side: Side, change: Change, version: int) -> tuple[Tie, Sent | None]:
+    """Say how ``change``, of the record on ``side``, is tied to what that side was instructed."""
+    for sent in waiting(coupling, side):
+        if change.instruction == sent.id:
+            return Tie.CONFIRMS, sent
+        if change.operation is not Operation.READ and echoes(sent, change, version):
+            return (Tie.CONFIRMS if mapping.app(side).confirms is Confirms.ECHO else Tie.ECHOES), sent
+    last = coupling.last.get(side)
+    if last is not None and (change.instruction == last.instruction or version == last.version):
+        return Tie.FOLLOWS, None
+    return Tie.NONE, None
+
+
+def echoes(sent: Sent, change: Change, version: int) -> bool:
+    """Say whether ``change`` is what ``sent`` would look like once applied, and not older than it."""
+    if sent.if_version is not None and version <= sent.if_version:
+        return False
+    if sent.action is Action.DELETE:
+        return change.operation is Operation.DELETE
+    if sent.action is Action.READ or change.operation is Operation.DELETE:
+        return False
+    return all(same(change.fields.get(name, UNSET), value) for name, value in sent.fields.items())
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an app reports of an instruction it applied, by outcome or by a change.
+
+    Attributes:
+        record: The target, with the key that the app assigned.
+        reported: What the app made of the values, by its own field names, where it says so.
+    """
+
+    sent: Sent
+    record: RecordRef
+    version: int | None
+    reported: dict[str, Value] = {}
+    at: datetime
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """The coupling after an answer, and what is worth a line in the log.
+
+    Attributes:
+        normalized: Mapping fields of which the app made something else.
+        apart: A record that was replaced by its restored twin and is to be left alone.
+    """
+
+    coupling: Coupling
+    normalized: tuple[str, ...] = ()
+    apart: RecordRef | None = None
+
+
+def confirm(coupling: Coupling, mapping: Mapping, answer: Answer, image: Image) -> Confirmation:
+    """Take an instruction as applied: the slot is free, and the base moves as R4 and R5 say.
+
+    Args:
+        image: The target's, the answer already folded in.
+    """
+    sent = answer.sent
+    base, normalized = dict(coupling.base), []
+    for name, write in sent.writes.items():
+        own = _own_form(sent, mapping, name, answer, image)
+        if not same(own, write.value):
+            normalized.append(name)
+        base[name] = _confirmed_form(base.get(name, Form()), sent.side, write, own)
+    values = {_target(mapping, name, sent.side): write.value for name, write in sent.writes.items()}
+    last = Confirmed(instruction=sent.id, version=answer.version, at=answer.at, values=values)
+    confirmed = msgspec.structs.replace(
+        coupling,
+        base=base,
+        flight=tuple(other for other in coupling.flight if other.id != sent.id),
+        last=coupling.last if sent.action is Action.READ else {**coupling.last, sent.side: last},
+        mismatches=coupling.mismatches if sent.action is Action.READ else 0,
+        keep=None if sent.reason is Reason.SYNCHRONIZE else coupling.keep,
+    )
+    apart = None
+    if sent.action is Action.DELETE:
+        confirmed = msgspec.structs.replace(confirmed, status=CouplingStatus.CLOSED)
+    if sent.action is Action.CREATE:
+        apart = coupling.record(sent.side)
+        apart = None if apart == answer.record else apart
+        confirmed = msgspec.structs.replace(
+            _with_record(confirmed, sent.side, answer.record), status=CouplingStatus.ACTIVE, based=True
+        )
+    return Confirmation(coupling=confirmed, normalized=tuple(normalized), apart=apart)
+
+
+def _target(mapping: Mapping, name: str, side: Side) -> str:
+    return next((field.on(side) for field in mapping.fields if field.name == name), name)
+
+
+def _with_record(coupling: Coupling, side: Side, record: RecordRef) -> Coupling:
+    if side is Side.LEFT:
+        return msgspec.structs.replace(coupling, left=record)
+    return msgspec.structs.replace(coupling, right=record)
+
+
+def _own_form(sent: Sent, mapping: Mapping, name: str, answer: Answer, image: Image) -> Known:
+    """What the target made of the value: as it reports, or as an event of the very same version had told before."""
+    target = _target(mapping, name, sent.side)
+    if target in answer.reported:
+        return answer.reported[target]
+    if answer.version is not None and image.versions.get(target) == answer.version:
+        return image.fields[target]
+    return sent.writes[name].value
+
+
+def _confirmed_form(form: Form, side: Side, write: Write, own: Known) -> Form:
+    """The base of one field once its write is confirmed."""
+    if write.delta is not None and is_number(form.left) and is_number(form.right):
+        moved = Form(left=form.left + write.delta, right=form.right + write.delta)
+        return moved if same(own, write.value) else moved.with_side(side, own)
+    if write.held is UNSET:
+        return form
+    return Form().with_side(side, own).with_side(side.other, write.held)
+
+
+def follow(coupling: Coupling, mapping: Mapping, side: Side, change: Change) -> tuple[Coupling, tuple[str, ...]]:
+    """Take a change that comes from an instruction already answered: where it differs, it is that side's form (truncation).
+
+    Returns:
+        The coupling, and the mapping fields of which the app made something else.
+    """
+    last = coupling.last[side]
+    base, normalized = dict(coupling.base), []
+    for field in mapping.fields:
+        name = field.on(side)
+        if name not in last.values or name not in change.fields or field.name not in base:
+            continue
+        own, form = change.fields[name], base[field.name]
+        if same(form.on(side), last.values[name]) and not same(own, last.values[name]):
+            base[field.name] = form.with_side(side, own)
+            normalized.append(field.name)
+    return msgspec.structs.replace(coupling, base=base), tuple(normalized)
+
+
+def note_alterations(
+    coupling: Coupling, mapping: Mapping, side: Side, images: tuple[Image, Image], now: datetime
+) -> Coupling:
+    """Remember what a side made of our values in a change that nothing ties to us, in case it is a fight (R13).
+
+    Args:
+        images: The record's, before and after the change.
+    """
+    last = coupling.last.get(side)
+    if last is None or now - last.at > ALTERED_WITHIN:
+        return coupling
+    before, after = images
+    altered = dict(coupling.altered.get(side, {}))
+    for field in mapping.fields:
+        name = field.on(side)
+        if name not in last.values or not same(before.fields.get(name, UNSET), last.values[name]):
+            continue
+        became = after.fields.get(name, UNSET)
+        if became is not UNSET and not same(became, last.values[name]):
+            altered[field.name] = Alteration(sent=last.values[name], became=became)
+    return msgspec.structs.replace(coupling, altered={**coupling.altered, side: altered})

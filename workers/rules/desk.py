@@ -1,0 +1,172 @@
+"""What one batch works on, in memory: the images of its records and the couplings of those.
+
+Every event is laid on the desk in turn (``lay_changes``, ``lay_outcomes``); then each coupling that was touched is decided
+once. The store fills a desk and takes it back; a replay or a simulation can fill one from anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Lookup
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from messages.dead import DeadReason
+from messages.records import RecordRef
+from messages.values import Value
+from store.model import Coupling, CouplingStatus, Image, InstructionState, LogWord, Sent, Side
+from workers.mapping import Mapping, MappingFile
+from workers.rules.answers import Answer, Confirmation, confirm
+from workers.rules.situation import Situation
+
+
+class Instructed(msgspec.Struct, frozen=True, kw_only=True):
+    """An instruction that an outcome answers, as the store remembers it."""
+
+    coupling: int
+    sent: Sent
+
+
+class Touch(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the synchronization log in the making.
+
+    Attributes:
+        word: What became of the event; ``None`` where the decision about ``coupling`` has yet to say.
+        event: The id of the event, where this line is about one.
+    """
+
+    record: RecordRef
+    word: LogWord | None = None
+    coupling: int | None = None
+    event: str | None = None
+    instruction: str | None = None
+    rule: str | None = None
+    detail: str = ""
+    values: dict[str, Value] = {}
+
+
+class SenderFaultError(Exception):
+    """An event that its sender has to put right; it goes to the dead queue."""
+
+    def __init__(self, reason: DeadReason, detail: str, field: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail, self.field = reason, detail, field
+
+
+class Desk:
+    """What one batch works on.
+
+    Attributes:
+        now: When the batch is handled; the only time that its decisions know.
+        images: Of every record that is locked, and of those read beside them.
+        couplings: By number, as they are now.
+        decide: Numbers of the couplings to be decided, in the order they were touched.
+        answered: Instructions that need no more waiting, with their coupling.
+        resend: Instructions that go out again when they are due, with their coupling.
+        reads: Reads to be sent now, with their coupling.
+        apart: (mapping, record) to be left alone from now on.
+        uncoupled: (mapping, record), with its side, that has no coupling there and might need one.
+        traces: Per coupling, the ``traceparent`` of the last event that touched it; carried to all that follows.
+        instructed: Instructions that this batch answers or names, by id.
+        echoed: Creates in flight that a record, still unknown to us, might be the echo of.
+    """
+
+    def __init__(
+        self, file: MappingFile, now: datetime, images: dict[RecordRef, Image], couplings: Iterable[Coupling]
+    ) -> None:
+        self.file = file
+        self.now = now
+        self.images = images
+        self.couplings: dict[int, Coupling] = {}
+        self._images_found = dict(images)
+        self._couplings_found: dict[int, Coupling] = {}
+        self.decide: dict[int, None] = {}
+        self.answered: list[tuple[int, Sent]] = []
+        self.resend: list[tuple[int, Sent]] = []
+        self.reads: list[tuple[int, Sent]] = []
+        self.apart: list[tuple[str, RecordRef]] = []
+        self.uncoupled: dict[tuple[str, RecordRef], Side] = {}
+        self.traces: dict[int, str] = {}
+        self.instructed: Lookup[str, Instructed] = {}
+        self.echoed: Lookup[RecordRef, tuple[str, ...]] = {}
+        self._by_record: dict[RecordRef, list[int]] = {}
+        for coupling in couplings:
+            self.add(coupling)
+
+    def add(self, coupling: Coupling) -> None:
+        """Lay a coupling on the desk as the store has it."""
+        self._couplings_found[coupling.id] = coupling
+        self.put(coupling)
+
+    def add_images(self, images: Lookup[RecordRef, Image]) -> None:
+        """Lay images of further records beside those that are locked; what is here already stays."""
+        for record, image in images.items():
+            self._images_found.setdefault(record, image)
+            self.images.setdefault(record, image)
+
+    def changed_images(self) -> list[Image]:
+        """The images that are other than they were found."""
+        return [image for record, image in self.images.items() if image is not self._images_found.get(record)]
+
+    def changed_couplings(self) -> list[Coupling]:
+        """The couplings that are other than they were found."""
+        return [one for number, one in self.couplings.items() if one != self._couplings_found.get(number)]
+
+    def was(self, coupling: int) -> Coupling | None:
+        """The coupling as it was found."""
+        return self._couplings_found.get(coupling)
+
+    def put(self, coupling: Coupling) -> None:
+        """Lay ``coupling`` on the desk, in place of what it was."""
+        self.couplings[coupling.id] = coupling
+        for side in Side:
+            record = coupling.record(side)
+            if record is not None and coupling.id not in self._by_record.setdefault(record, []):
+                self._by_record[record].append(coupling.id)
+
+    def of(self, record: RecordRef) -> Iterator[tuple[Coupling, Mapping, Side]]:
+        """Every open coupling that ``record`` is part of, with its mapping and the record's side."""
+        for number in self._by_record.get(record, ()):
+            coupling = self.couplings[number]
+            mapping = self.file.mappings.get(coupling.mapping)
+            if mapping is None or coupling.status is CouplingStatus.CLOSED:
+                continue
+            for side in Side:
+                if coupling.record(side) == record:
+                    yield coupling, mapping, side
+
+    def image(self, record: RecordRef) -> Image:
+        """The image of ``record``; blank where nothing is known of it."""
+        return self.images.get(record) or Image(record=record)
+
+    def situation(self, coupling: Coupling, mapping: Mapping) -> Situation:
+        """What a rule needs to look at ``coupling``; references are looked up only when it is decided."""
+        left, right = (self._on(coupling, mapping, side) for side in Side)
+        return Situation(coupling=coupling, mapping=mapping, left=left, right=right, references={}, now=self.now)
+
+    def _on(self, coupling: Coupling, mapping: Mapping, side: Side) -> Image:
+        record, table = coupling.record(side), mapping.table(side)
+        return self.image(record if record is not None else RecordRef(table.app, table.name, ""))
+
+
+def take_answer(desk: Desk, mapping: Mapping, coupling: Coupling, answer: Answer, event: str) -> list[Touch]:
+    """Confirm an instruction: the coupling is decided again, and the log says what the app made of the values."""
+    done: Confirmation = confirm(coupling, mapping, answer, desk.image(answer.record))
+    desk.put(done.coupling)
+    desk.decide[coupling.id] = None
+    desk.answered.append((coupling.id, replace(answer.sent, state=InstructionState.APPLIED)))
+    if done.apart is not None:
+        desk.apart.append((mapping.name, done.apart))
+    line = Touch(record=answer.record, word="confirmed", coupling=coupling.id, event=event, instruction=answer.sent.id)
+    return [line, *normalized(desk, done.coupling, answer.record, done.normalized)]
+
+
+def normalized(desk: Desk, coupling: Coupling, record: RecordRef, fields: tuple[str, ...]) -> list[Touch]:
+    """The line for the log where an app made something else of what it was sent."""
+    if not fields:
+        return []
+    desk.decide[coupling.id] = None
+    detail = f"{record.app} made something else of {', '.join(fields)}; both forms stand in the base"
+    return [Touch(record=record, word="normalized", coupling=coupling.id, detail=detail)]

@@ -1,0 +1,113 @@
+"""An outcome on the desk: found by its instruction, never by key or version."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from messages.changes import Change, Operation
+from messages.dead import DeadReason
+from messages.instructions import Action
+from messages.outcomes import Applied, Failed
+from messages.records import RecordRef
+from store.model import CouplingStatus, Image, InstructionState, Sent
+from workers.mapping import Confirms
+from workers.rules.answers import Answer, waiting
+from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, take_answer
+from workers.rules.failures import Patience
+from workers.rules.images import Order, fold_assumed, fold_gone, fold_read, fold_written
+from workers.rules.refusals import refuse
+
+
+def target_of(sent: Sent, key: str | None) -> RecordRef:
+    """The record that an outcome is about: the instruction's, or for a create the one whose key it brings.
+
+    Raises:
+        SenderFaultError: a create was answered without a key.
+    """
+    if sent.action is not Action.CREATE:
+        return sent.record
+    if not key:
+        raise SenderFaultError(DeadReason.MALFORMED, "data.key: the key of the created record is missing", "data.key")
+    return RecordRef(sent.record.app, sent.record.table, key)
+
+
+def lay_applied(desk: Desk, applied: Applied, instructed: Instructed, order: Order | None) -> list[Touch]:
+    """Fold an ``applied`` outcome: the image takes the instruction's fields, the base moves, the slot is free.
+
+    Args:
+        order: ``None`` where the outcome names no version, which only a delete, or an app that never confirms, may do.
+    """
+    coupling = desk.couplings[instructed.coupling]
+    sent = next((sent for sent in waiting(coupling) if sent.id == applied.instruction), None)
+    if instructed.sent.action is Action.READ and applied.fields is None:
+        detail = "a read is answered by the record: the slot waits for it"
+        return [Touch(record=instructed.sent.record, word="ignored", event=applied.id, detail=detail)]
+    record = target_of(instructed.sent, applied.key)
+    if order is None and instructed.sent.action in (Action.CREATE, Action.UPDATE) and not _assumed(desk, applied.app):
+        detail = "data.version: the version of the record after the instruction is missing"
+        raise SenderFaultError(DeadReason.MISSING_ORDER, detail, "data.version")
+    desk.images[record] = _written(desk.image(record), instructed.sent, applied, order)
+    mapping = desk.file.mappings.get(coupling.mapping)
+    if sent is None or mapping is None or coupling.status is CouplingStatus.CLOSED:
+        line = Touch(record=record, word="stale", event=applied.id, instruction=applied.instruction)
+        return [line, *_also(desk, record, applied.id)]
+    version = None if order is None else order.version
+    answer = Answer(sent=sent, record=record, version=version, reported=applied.fields or {}, at=desk.now)
+    return [*take_answer(desk, mapping, coupling, answer, applied.id), *_also(desk, record, applied.id)]
+
+
+def _assumed(desk: Desk, app: str) -> bool:
+    return desk.file.apps[app].confirms is Confirms.NONE
+
+
+def _written(image: Image, sent: Sent, applied: Applied, order: Order | None) -> Image:
+    if sent.action is Action.DELETE:
+        return fold_gone(image, None if order is None else order.version)
+    reported = applied.fields or {}
+    if sent.action is Action.READ:
+        change = Change(record=image.record, id=applied.id, operation=Operation.READ, at=applied.at, fields=reported)
+        return image if order is None else fold_read(image, change, order)
+    fields = {name: reported.get(name, value) for name, value in sent.fields.items()}
+    if order is None:
+        return fold_assumed(image, fields)
+    return fold_written(image, fields, order.version, create=sent.action is Action.CREATE)
+
+
+def _also(desk: Desk, record: RecordRef, event: str) -> list[Touch]:
+    """Fan-out: the image has moved, so every coupling of the record is decided, and goes on to a third app."""
+    numbers = [coupling.id for coupling, _, _ in desk.of(record) if coupling.id not in desk.decide]
+    desk.decide.update(dict.fromkeys(numbers))
+    return [Touch(record=record, coupling=number, event=event) for number in numbers]
+
+
+def lay_failed(desk: Desk, failed: Failed, instructed: Instructed, patience: Patience) -> list[Touch]:
+    """Fold a ``failed`` outcome, as ``refusals`` says."""
+    coupling = desk.couplings[instructed.coupling]
+    mapping = desk.file.mappings.get(coupling.mapping)
+    sent = next((sent for sent in waiting(coupling) if sent.id == failed.instruction), None)
+    record = instructed.sent.record
+    if sent is None or mapping is None or coupling.status is CouplingStatus.CLOSED:
+        return [Touch(record=record, word="stale", event=failed.id, instruction=failed.instruction)]
+    refusal = refuse(desk.situation(coupling, mapping), sent, failed, patience)
+    desk.put(refusal.coupling)
+    line = Touch(
+        record=record,
+        word=refusal.word,
+        coupling=coupling.id,
+        event=failed.id,
+        instruction=sent.id,
+        detail=f"attempt {sent.attempt}: {failed.code}",
+    )
+    if refusal.word == "stale":
+        return [line]
+    if record.key:
+        desk.images[record] = refusal.image
+    desk.decide[coupling.id] = None
+    if refusal.resend is not None:
+        desk.resend.append((coupling.id, refusal.resend))
+        return [line]
+    answered = replace(sent, state=InstructionState.FAILED, code=failed.code, words=failed.detail)
+    desk.answered.append((coupling.id, answered))
+    if refusal.send is not None:
+        desk.reads.append((coupling.id, refusal.send))
+    return [line, *_also(desk, record, failed.id)]

@@ -1,0 +1,117 @@
+"""The job of the timers: what is due. Back-offs that are over, answers that did not come, dependents to be woken.
+
+A row of due work is a hint: whoever takes it looks at the coupling under its lock and acts on what it finds, so that
+two workers never do it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from messages.outcomes import Applied
+from store import arrivals as arrival_store
+from store import couplings as coupling_store
+from store import due as due_store
+from store import instructions as instruction_store
+from store import outbox as outbox_store
+from store import records as record_store
+from store.due import Due, DueKind
+from store.model import InstructionState
+from workers.arrivals import match_arrivals
+from workers.context import Context
+from workers.deciding import Decided, decide_touched, look_at
+from workers.log_lines import Line
+from workers.rules.desk import Desk, Instructed, Touch
+from workers.rules.lay_outcomes import lay_applied
+from workers.rules.refusals import go_again, unanswered
+from workers.rules.sending import answer_due
+from workers.writing import instruction_publication, write_desk
+
+
+def do_due_work(conn: Connection, context: Context, limit: int, now: datetime) -> list[Line] | None:
+    """Do up to ``limit`` pieces of one kind of work that are due, inside the caller's transaction.
+
+    Returns:
+        The lines to be logged after the commit, or ``None`` where nothing was due.
+    """
+    for kinds in _TURNS:
+        items = due_store.claim(conn, now, limit, kinds)
+        if items:
+            due_store.delete(conn, [item.id for item in items])
+            if kinds == (DueKind.GATE,):
+                for item in items:
+                    arrival_store.release(conn, item.mapping or "", now)
+                return []
+            if kinds == (DueKind.ARRIVAL,):
+                keys = {(item.mapping, item.record) for item in items if item.mapping and item.record}
+                return match_arrivals(conn, context, keys, now)
+            return _on_couplings(conn, context, items, now)
+    return None
+
+
+_TURNS = (
+    (DueKind.GATE,),
+    (DueKind.ARRIVAL,),
+    (DueKind.RETRY, DueKind.ANSWER, DueKind.WAKE, DueKind.PUBLISHED),
+)
+"""Kinds that are done in one transaction: arrivals take locks that the others do not."""
+
+
+def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
+    rows = instruction_store.find(conn, {item.instruction for item in items if item.instruction})
+    published = [item.instruction for item in items if item.kind is DueKind.PUBLISHED and item.instruction in rows]
+    images = record_store.lock(conn, {rows[name].sent.record for name in published if rows[name].sent.record.key})
+    numbers = {item.coupling for item in items if item.coupling} | {row.coupling_id for row in rows.values()}
+    desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys(), numbers).values())
+    touches: list[Touch] = []
+    for name in published:
+        applied = Applied(app=rows[name].app, id=f"published-{name}", instruction=name)
+        instructed = Instructed(coupling=rows[name].coupling_id, sent=rows[name].sent)
+        touches += lay_applied(desk, applied, instructed, None)
+    _send_again(conn, context, desk, items, now)
+    silent = _unanswered(conn, desk, items, now)
+    waking = [item.coupling for item in items if item.kind is DueKind.WAKE and item.coupling in desk.couplings]
+    desk.decide.update(dict.fromkeys(waking))
+    return write_desk(conn, context, desk, [*silent, *decide_touched(conn, desk)], touches)
+
+
+def _send_again(conn: Connection, context: Context, desk: Desk, items: Sequence[Due], now: datetime) -> None:
+    """The same instruction, the same id, the next attempt."""
+    for item in items:
+        coupling = desk.couplings.get(item.coupling or 0)
+        if item.kind is not DueKind.RETRY or coupling is None:
+            continue
+        for sent in coupling.flight:
+            if sent.id == item.instruction and sent.state is InstructionState.BACKING_OFF:
+                due_at = answer_due(context.file.mappings[coupling.mapping], sent.side, now)
+                coupling, again = go_again(coupling, sent, due_at)
+                desk.put(coupling)
+                desk.resend.append((coupling.id, again))
+                outbox_store.put(conn, [instruction_publication(context, coupling.id, again, None, now)])
+
+
+def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> list[Decided]:
+    """An instruction that its app has not answered in time: ``no_answer``."""
+    overdue = {
+        item.instruction: desk.couplings[item.coupling]
+        for item in items
+        if item.kind is DueKind.ANSWER and item.coupling in desk.couplings
+    }
+    pairs = [
+        (coupling, desk.file.mappings[coupling.mapping])
+        for coupling in overdue.values()
+        if coupling.mapping in desk.file.mappings
+    ]
+    told = []
+    for situation in look_at(conn, desk, pairs):
+        coupling = desk.couplings[situation.coupling.id]
+        for sent in coupling.flight:
+            late = sent.due_at is not None and sent.due_at <= now
+            if sent.id in overdue and sent.state is InstructionState.SENT and late:
+                decision = unanswered(situation, sent)
+                desk.put(decision.coupling)
+                told.append(Decided(situation=situation, decision=decision))
+    return told
