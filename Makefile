@@ -1,15 +1,12 @@
 # Everything that Recouple's developers and its CI run. `make help` lists it.
 
 PYTHON ?= python3
-FAULTS ?= 20
-BENCH  ?= quick
-export FAULTS BENCH
 
 BIN   := .venv/bin
 STAMP := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format format-check lint types layers faults bench run clean
+.PHONY: help venv demo test check format format-check lint types layers run clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Show the whole story on the embedded store and broker, in a temporary folder
 	@$(BIN)/recouple demo
 
-test: $(STAMP)  ## Run every test but the fault suite
-	$(BIN)/pytest -m 'not faults'
+test: $(STAMP)  ## Run every test
+	$(BIN)/pytest
 
 check: format-check lint types layers test  ## What a change must pass: format, lint, types, layers, tests
 
@@ -50,12 +47,6 @@ types: $(STAMP)  ## Check the types
 
 layers: $(STAMP)  ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
-
-faults: $(STAMP)  ## Kill processes and take services away, FAULTS=n cycles
-	$(BIN)/pytest -m faults tests/faults
-
-bench: $(STAMP)  ## Measure throughput, latency and growth; BENCH=quick|full; writes bench/latest.json
-	$(BIN)/python -m bench
 
 run: $(STAMP)  ## Run a worker with its services: compose where Docker answers, else what RECOUPLE_* names or the embedded ones
 	@if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then \

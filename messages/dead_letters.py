@@ -49,6 +49,20 @@ def encode_dead(delivery: Delivery, letter: DeadLetter, ns: str) -> Publication:
     )
 
 
+def encode_replay(delivery: Delivery) -> Publication:
+    """Return a dead message as it goes back to the queue that it came from, without what was said of it.
+
+    Its routing key names that queue, whether a worker or the broker itself put it to dead; a header could be the
+    sender's own, and would let one app write into the queue of another.
+    """
+    return Publication(
+        exchange="",
+        routing_key=delivery.routing_key,
+        body=delivery.body,
+        properties=_kept_properties(delivery.properties, _kept_headers(delivery.properties.headers)),
+    )
+
+
 def _kept_properties(properties: Properties, headers: dict[str, Any]) -> Properties:
     texts = ("message_id", "type", "app_id", "correlation_id", "reply_to", "content_type", "content_encoding")
     kept = {name: text if _is_short(text := getattr(properties, name)) else None for name in texts}

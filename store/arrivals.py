@@ -114,7 +114,7 @@ def lock(connection: Connection, keys: Collection[Key]) -> list[Arrival]:
     """Lock and return those of these that wait."""
     if not keys:
         return []
-    return [_arrival(row) for row in _LOCK.run(connection, given=_names(set(keys)))]
+    return [_arrival(row) for row in _LOCK.run(connection, given=_names(dict.fromkeys(keys)))]
 
 
 def read(connection: Connection, keys: Collection[Key]) -> list[Arrival]:

@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from store.failures import StoreNotReadyError, StoreUnavailableError, translated
 from store.revisions import current_revision, head_revision
 
+__all__ = ["Store", "StoreNotReadyError", "StoreUnavailableError", "open_store"]
+
 _BUSY_TIMEOUT = timedelta(seconds=15)
 _SWITCH_ATTEMPTS = 100
 _SWITCH_PAUSE = timedelta(milliseconds=20)
@@ -94,15 +96,12 @@ class Store:
 def open_store(url: str, *, pool_size: int = 5, statement_timeout: timedelta | None = None) -> Store:
     """Return the store at ``url``, ``sqlite:///FILE`` or ``postgresql+psycopg://…``; connects on first use.
 
+    ``statement_timeout`` is PostgreSQL's, 30 seconds if not given; it bounds the wait for a lock, too.
+
     Raises:
         ValueError: the URL is none, or of another database.
         StoreUnavailableError: the folder of the SQLite file cannot be made.
     """
-    return Store(open_engine(url, pool_size=pool_size, statement_timeout=statement_timeout))
-
-
-def open_engine(url: str, *, pool_size: int = 5, statement_timeout: timedelta | None = None) -> Engine:
-    """Return the engine behind a store; raises like ``open_store``."""
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -111,9 +110,9 @@ def open_engine(url: str, *, pool_size: int = 5, statement_timeout: timedelta | 
             "the store URL cannot be read: write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
         ) from None
     if backend == "sqlite":
-        return _open_sqlite(parsed, pool_size)
+        return Store(_open_sqlite(parsed, pool_size))
     if backend == "postgresql":
-        return _open_postgresql(parsed, pool_size, statement_timeout or _STATEMENT_TIMEOUT)
+        return Store(_open_postgresql(parsed, pool_size, statement_timeout or _STATEMENT_TIMEOUT))
     raise ValueError(f"the store URL names {backend}: only sqlite and postgresql+psycopg are supported")
 
 

@@ -19,7 +19,18 @@ from store.numbers import fresh
 from store.sets import RECORD, Statement, names
 from store.sets import numbers as numbers_set
 
-__all__ = ["AlreadyCoupledError", "Standing", "by_record", "insert", "lock", "page", "references", "save", "standing"]
+__all__ = [
+    "AlreadyCoupledError",
+    "Standing",
+    "by_record",
+    "counterparts",
+    "insert",
+    "lock",
+    "page",
+    "references",
+    "save",
+    "standing",
+]
 
 _STATE = Document(Coupling)
 
@@ -27,7 +38,7 @@ _STATE = Document(Coupling)
 def _on(side: str, given: str = "given") -> str:
     return (
         f"c.{side}_key = {given}.key AND c.{side}_table = {given}.table_name AND c.{side}_app = {given}.app "
-        "AND c.standing <> 'closed'"
+        "AND NOT c.closed"
     )
 
 
@@ -49,10 +60,21 @@ _BY_RECORD = Statement(
     """,
     given=RECORD,
 )
-_COLUMNS = "mapping, left_app, left_table, left_key, right_app, right_table, right_key, standing, error_number, state"
+_COUNTERPARTS = Statement(
+    f"""
+    SELECT c.right_app AS app, c.right_table AS table_name, c.right_key AS key
+    FROM {{given}} JOIN couplings c ON {_on("left")} WHERE c.right_key IS NOT NULL
+    UNION SELECT c.left_app AS app, c.left_table AS table_name, c.left_key AS key
+    FROM {{given}} JOIN couplings c ON {_on("right")} WHERE c.left_key IS NOT NULL
+    """,
+    given=RECORD,
+)
+_COLUMNS = (
+    "mapping, left_app, left_table, left_key, right_app, right_table, right_key, closed, standing, error_number, state"
+)
 _ROW = (
     "id int, mapping text, left_app text, left_table text, left_key text, right_app text, right_table text, "
-    "right_key text, standing text, error_number int, state text"
+    "right_key text, closed bool, standing text, error_number int, state text"
 )
 _INSERT = Statement(
     f"""
@@ -73,11 +95,11 @@ _REFERENCES = Statement(
     """
     SELECT given.mapping, given.side, given.key, c.right_key AS counterpart FROM {given} JOIN couplings c
         ON given.side = 'left' AND c.left_key = given.key AND c.mapping = given.mapping
-        WHERE c.standing <> 'closed' AND c.standing <> 'creating'
+        WHERE NOT c.closed AND c.standing <> 'creating'
     UNION ALL
     SELECT given.mapping, given.side, given.key, c.left_key AS counterpart FROM {given} JOIN couplings c
         ON given.side = 'right' AND c.right_key = given.key AND c.mapping = given.mapping
-        WHERE c.standing <> 'closed' AND c.standing <> 'creating'
+        WHERE NOT c.closed AND c.standing <> 'creating'
     """,
     given="mapping text, side text, key text",
 )
@@ -120,6 +142,14 @@ def lock(connection: Connection, refs: Collection[RecordRef], ids: Collection[in
     # While we waited for its lock, a coupling may have been closed or tied to another record.
     wanted, named = set(refs), set(ids)
     return {id_: coupling for id_, coupling in found.items() if id_ in named or _touches(coupling, wanted)}
+
+
+def counterparts(connection: Connection, refs: Collection[RecordRef]) -> set[RecordRef]:
+    """Return the records that these are coupled with, to be locked together with them; locks nothing."""
+    if not refs:
+        return set()
+    rows = _COUNTERPARTS.run(connection, given=names(set(refs)))
+    return {RecordRef(row.app, row.table_name, row.key) for row in rows}
 
 
 def by_record(
@@ -209,7 +239,9 @@ def _touches(coupling: Coupling, refs: set[RecordRef]) -> bool:
 def _row(coupling: Coupling) -> tuple[object, ...]:
     left, right = (_names(record) for record in (coupling.left, coupling.right))
     error_number = coupling.error.number if coupling.error else None
-    return (coupling.id, coupling.mapping, *left, *right, standing(coupling), error_number, _STATE.write(coupling))
+    shown = standing(coupling)
+    status = (shown is Standing.CLOSED, shown, error_number)
+    return (coupling.id, coupling.mapping, *left, *right, *status, _STATE.write(coupling))
 
 
 def _names(record: RecordRef | None) -> tuple[str | None, str | None, str | None]:

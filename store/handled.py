@@ -26,6 +26,14 @@ _DIGESTS = Statement(
     "SELECT h.app, h.id, h.digest FROM {given} JOIN handled h ON h.app = given.app AND h.id = given.id", given=_IDS
 )
 _DELETE = Statement("DELETE FROM handled WHERE (app, id) IN (SELECT app, id FROM {given})", given=_IDS)
+_PURGE = Statement(
+    """
+    DELETE FROM handled WHERE (app, id) IN (
+        SELECT app, id FROM handled WHERE handled_at < :before ORDER BY handled_at LIMIT :limit {for update skip locked}
+    )
+    """,
+    times=("before",),
+)
 
 
 class Claim(StrEnum):
@@ -71,6 +79,11 @@ def forget(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
     """Forget the events ``(app, id)``: what went to dead is not remembered as handled."""
     if keys:
         _DELETE.run(connection, given=keys)
+
+
+def purge(connection: Connection, before: datetime, limit: int) -> int:
+    """Forget up to ``limit`` of those handled before that moment and return how many; then they would be new again."""
+    return _PURGE.run(connection, {"before": before, "limit": limit}).rowcount
 
 
 def _digests_of(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], str]:

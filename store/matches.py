@@ -74,7 +74,7 @@ _SAVE = Statement(
 def _uncoupled(side: str) -> str:
     return f"""NOT EXISTS (
         SELECT 1 FROM couplings c WHERE v.side = '{side}' AND c.{side}_key = v.key AND c.{side}_table = v.table_name
-        AND c.{side}_app = v.app AND c.mapping = v.mapping AND c.standing <> 'closed'
+        AND c.{side}_app = v.app AND c.mapping = v.mapping AND NOT c.closed
     )"""
 
 
@@ -128,7 +128,7 @@ class Candidates(msgspec.Struct, frozen=True):
 def lock_values(connection: Connection, values: Collection[MatchValue]) -> None:
     """Lock these values until the transaction ends: nobody else matches by them meanwhile. Once in a transaction."""
     if values:
-        rows = {(mapping, _short(value)) for mapping, value in values}
+        rows = dict.fromkeys((mapping, _short(value)) for mapping, value in values)
         _INSERT_MISSING.run(connection, given=rows)
         _LOCK.run(connection, given=rows).all()
 

@@ -60,7 +60,7 @@ def lock(connection: Connection, refs: Collection[RecordRef]) -> dict[RecordRef,
     """
     if not refs:
         return {}
-    wanted = set(refs)
+    wanted = dict.fromkeys(refs)
     _INSERT_MISSING.run(connection, given=names(wanted))
     return _images(wanted, (row.image for row in _LOCK.run(connection, given=names(wanted))))
 

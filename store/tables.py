@@ -32,6 +32,10 @@ metadata = MetaData(
 )
 
 
+_ROOM = {"fillfactor": 70}
+"""Room in every page for the next version of a row: it stays where it is, and its indexes are left alone."""
+
+
 def _record(*, nullable: bool = False) -> list[Column[str]]:
     return [Column(name, Text, nullable=nullable) for name in ("app", "table_name", "key")]
 
@@ -74,6 +78,7 @@ records = Table(
     Column("alive", Boolean, nullable=False),
     Column("image", Text),
     PrimaryKeyConstraint("key", "table_name", "app"),
+    postgresql_with=_ROOM,
 )
 """The latest image of each record; without one, the record was locked and nothing is known of it."""
 
@@ -93,12 +98,17 @@ couplings = Table(
     Column("right_app", Text),
     Column("right_table", Text),
     Column("right_key", Text),
+    Column("closed", Boolean, nullable=False),
     Column("standing", Text, nullable=False),
     Column("error_number", NUMBER),
     Column("state", Text, nullable=False),
     sqlite_autoincrement=True,
+    postgresql_with=_ROOM,
 )
-"""The couplings; ``standing`` is a ``Standing``. Indexes begin with the key, which is all that a reference knows."""
+"""The couplings; ``standing`` is a ``Standing``. The indexes begin with the key: a reference knows no more.
+
+Their condition is on a column that hardly ever changes, or every change of a coupling would be one of its indexes.
+"""
 
 for _side in ("left", "right"):
     Index(
@@ -106,8 +116,8 @@ for _side in ("left", "right"):
         *(couplings.c[f"{_side}_{name}"] for name in ("key", "table", "app")),
         couplings.c.mapping,
         unique=True,
-        postgresql_where=text("standing <> 'closed'"),
-        sqlite_where=text("standing <> 'closed'"),
+        postgresql_where=text("NOT closed"),
+        sqlite_where=text("NOT closed"),
     )
 
 waits = Table(
@@ -191,6 +201,7 @@ outbox = Table(
     Column("put_at", UtcDateTime, nullable=False),
     Column("leased_until", UtcDateTime),
     sqlite_autoincrement=True,
+    postgresql_with={"fillfactor": 50},  # every row is changed once, when it is leased
 )
 """What is committed and still to be published."""
 

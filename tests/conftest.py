@@ -31,15 +31,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[SERVICES].close()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in ``tests/faults``, before ``-m`` selects."""
-    faults = Path(__file__).parent / "faults"
-    for item in items:
-        if faults in item.path.parents:
-            item.add_marker(pytest.mark.faults)
-
-
 def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
     """Find the services that the collected tests need, outside any test's timeout, and say which they are."""
     if config.option.collectonly:

@@ -98,9 +98,11 @@ def _write_arrivals(conn: Connection, context: Context, bench: Bench, now: datet
     kept = []
     for before, after in bench.kept:
         if after.error is not None and after.record in numbers:
-            after = replace(after, error=replace(after.error, number=numbers[after.record]))
-            told.append((after, ErrorEvent.OPENED))
-        elif after.error != before.error and after.error is not None:
+            numbered = replace(after, error=replace(after.error, number=numbers[after.record]))
+            told.append((numbered, ErrorEvent.OPENED))
+            kept.append(numbered)
+            continue
+        if after.error != before.error and after.error is not None:
             told.append((after, ErrorEvent.UPDATED))
         kept.append(after)
     arrival_store.put(conn, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import threading
 import time
@@ -25,7 +26,8 @@ from store.connect import Store, open_store
 from store.failures import StoreUnavailableError
 from store.migrate import migrate
 from store.revisions import head_revision
-from workers.consume import HANDLERS, Consuming, Loop, Relaying, Timing, Workplace
+from workers.changes import handle_changes
+from workers.consume import DRAIN_WAIT, RECEIVE_WAIT, Consuming, Job, Loop, Relaying, Timing, Workplace, handle_commands
 from workers.context import Context
 from workers.logs import get_logger, set_up_logging
 from workers.loops import Idleness, run_loop
@@ -167,8 +169,7 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event) -> int
     while not stop.wait(DRAIN_LOOK_S):
         if plan.drain and _drained(settings, plan, place, broker, (idleness, len(loops))):
             stop.set()
-    place.wake.set()
-    place.wake_timers.set()
+    place.call()
     deadline = time.monotonic() + settings.shutdown_within.total_seconds()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -192,28 +193,37 @@ def _wait_for_the_world(
         ready.set()
         return True
 
-    ready = threading.Event()
+    ready = _ReadyOr(stop)
+    run_loop("start", look, ready, Idleness(), random.random)
 
-    class _Either(threading.Event):
-        def is_set(self) -> bool:
-            return ready.is_set() or stop.is_set()
 
-        def wait(self, timeout: float | None = None) -> bool:
-            return stop.wait(timeout)
+class _ReadyOr:
+    """Ends the waiting at the start: when the world is there, or when the worker is to stop."""
 
-    run_loop("start", look, _Either(), Idleness())
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop, self._ready = stop, False
+
+    def set(self) -> None:
+        self._ready = True
+
+    def is_set(self) -> bool:
+        return self._ready or self._stop.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._stop.wait(timeout)
 
 
 def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker) -> list[Loop]:
     batch, ns = settings.batch_size, settings.namespace
+    wait = DRAIN_WAIT if plan.drain else RECEIVE_WAIT
     made: list[Loop] = []
     if Role.CHANGES in plan.roles:
         queues = [changes_queue(ns, app) for app in plan.apps or place.context.file.apps]
         consumer = broker.consumer(queues, prefetch=2 * batch)
-        made.append(Consuming("changes", consumer, HANDLERS["changes"], place, batch))
+        made.append(Consuming(Job("changes", handle_changes, batch), consumer, place, wait))
     if Role.COMMANDS in plan.roles:
         consumer = broker.consumer([commands_queue(ns)], prefetch=10)
-        made.append(Consuming("commands", consumer, HANDLERS["commands"], place, 1))
+        made.append(Consuming(Job("commands", handle_commands, 1), consumer, place, wait))
     if Role.RELAY in plan.roles:
         made.append(Relaying(broker.publisher(), place, batch))
     if Role.TIMERS in plan.roles:
@@ -223,8 +233,8 @@ def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker)
 
 def _guarded(loop: Loop, stop: threading.Event, idleness: Idleness, failed: threading.Event) -> None:
     try:
-        run_loop(loop.name, loop.step, stop, idleness)
-    except Exception as fault:  # noqa: BLE001 - a thread has nobody above it: say so and stop the whole worker
+        run_loop(loop.name, loop.step, stop, idleness, random.random)
+    except Exception as fault:  # a thread has nobody above it: say so and stop the whole worker
         log.error("worker.failed", loop=loop.name, exc_info=fault)
         failed.set()
     finally:

@@ -1,4 +1,4 @@
-"""The job of the command queue: what operators order. Each command in a transaction of its own, with exactly one answer."""
+"""The job of the command queue: what operators order. Each in a transaction of its own, with exactly one answer."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def handle_command(conn: Connection, context: Context, delivery: Delivery, now: 
         return _bury(conn, context, delivery, fault, now)
     except InvalidCommandError as fault:
         refused = Refused(command=fault.command.name, code=RefusalCode.INVALID, detail="; ".join(fault.faults))
-        return _tell(conn, context, fault.command, refused, now)
+        return _tell(conn, fault.command, refused, now)
     claimed = command_store.claim(conn, [_ordered(command, now)])[0]
     if claimed.state is Claim.REUSED:
         detail = f"the command id {command.id} came before with other content; use a new one"
         refused = Refused(command=command.name, code=RefusalCode.ID_REUSED, detail=detail)
-        return _tell(conn, context, command, refused, now)
+        return _tell(conn, command, refused, now)
     if claimed.state is Claim.DUPLICATE and claimed.answer is not None:
-        return _tell(conn, context, command, msgspec.json.decode(claimed.answer, type=_Kept).answer(), now)
+        return _tell(conn, command, msgspec.json.decode(claimed.answer, type=_Kept).answer(), now)
     answer, told = _carry_out(conn, context, command, now)
     command_store.answer(conn, [(command.id, _kept(answer), now)])
-    return told + _tell(conn, context, command, answer, now)
+    return told + _tell(conn, command, answer, now)
 
 
 def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer, list[Line]]:
@@ -110,9 +110,7 @@ def _ordered(command: Command, now: datetime) -> Ordered:
     )
 
 
-def _tell(
-    conn: Connection, context: Context, command: Command | CommandHead, answer: Answer, now: datetime
-) -> list[Line]:
+def _tell(conn: Connection, command: Command | CommandHead, answer: Answer, now: datetime) -> list[Line]:
     """Put the one answer into the outbox, if anybody wants it."""
     if command.reply_to is not None:
         outbox_store.put(conn, [(encode_answer(answer, command, now), None)])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from messages.transport.ports import Consumer, Delivery, Publisher
+from store import due as due_store
+from store import outbox as outbox_store
 from store.connect import Store
-from workers.changes import handle_changes
 from workers.commands import handle_command
 from workers.context import Context
 from workers.log_lines import Line
@@ -19,8 +20,11 @@ from workers.pipeline import Clock, Handler, process, write_lines
 from workers.relay import relay_once
 from workers.timers import do_due_work
 
-RECEIVE_WAIT = timedelta(milliseconds=500)
+RECEIVE_WAIT = timedelta(milliseconds=200)
 """How long an idle consumer waits before it looks whether it is to stop."""
+
+DRAIN_WAIT = timedelta(milliseconds=30)
+"""The same where the worker stops as soon as there is nothing left."""
 
 IDLE_WAIT = timedelta(milliseconds=20)
 """How long a relay or timer with nothing to do rests, unless another loop of its process calls it."""
@@ -38,23 +42,50 @@ class Loop(Protocol):
         """Leave."""
 
 
+class Workplace:
+    """What the loops of one process share."""
+
+    def __init__(self, store: Store, context: Context, clock: Clock) -> None:
+        self.store, self.context, self.clock = store, context, clock
+        self._called = {name: threading.Event() for name in (Relaying.name, Timing.name)}
+
+    def call(self) -> None:
+        """A transaction may have left something to be sent or done: let nobody rest."""
+        for event in self._called.values():
+            event.set()
+
+    def rest(self, name: str) -> None:
+        """Wait a moment, or less if another loop calls."""
+        event = self._called[name]
+        event.wait(IDLE_WAIT.total_seconds())
+        event.clear()
+
+
+class Job(NamedTuple):
+    """What a consuming loop does with its deliveries, and how many at a time."""
+
+    name: str
+    handler: Handler
+    batch: int
+
+
 class Consuming:
     """Receives batches from queues and handles each in one transaction; acknowledges after the commit."""
 
-    def __init__(self, name: str, consumer: Consumer, handler: Handler, desk: Workplace, batch: int) -> None:
-        self.name, self._consumer, self._handler, self._place, self._batch = name, consumer, handler, desk, batch
+    def __init__(self, job: Job, consumer: Consumer, place: Workplace, wait: timedelta) -> None:
+        self.name, self._job, self._consumer, self._place, self._wait = job.name, job, consumer, place, wait
         self._unhandled: Sequence[Delivery] = ()
 
     def step(self) -> bool:
         """Handle one batch; one that the store did not take is kept at hand and tried again first."""
-        deliveries = self._unhandled or self._consumer.receive(self._batch, RECEIVE_WAIT)
+        deliveries = self._unhandled or self._consumer.receive(self._job.batch, self._wait)
         if not deliveries:
             return False
         self._unhandled = deliveries
         self._consumer.heartbeat()
-        process(self._place.store, self._place.context, self._handler, deliveries, self._place.clock)
+        process(self._place.store, self._place.context, self._job.handler, deliveries, self._place.clock)
         self._unhandled = ()
-        self._place.wake.set()
+        self._place.call()
         self._consumer.acknowledge(deliveries)
         return True
 
@@ -63,40 +94,28 @@ class Consuming:
         self._consumer.close()
 
 
-class Workplace:
-    """What the loops of one process share.
-
-    Attributes:
-        wake: Set when a transaction may have left something to be sent or done.
-    """
-
-    def __init__(self, store: Store, context: Context, clock: Clock) -> None:
-        self.store, self.context, self.clock = store, context, clock
-        self.wake = threading.Event()
-        self.wake_timers = threading.Event()
-
-    def rest(self, event: threading.Event) -> None:
-        """Wait a moment, or less if another loop calls."""
-        event.wait(IDLE_WAIT.total_seconds())
-        event.clear()
-
-
 class Relaying:
     """Publishes the outbox."""
 
     name = "relay"
 
     def __init__(self, publisher: Publisher, place: Workplace, window: int) -> None:
-        self._publisher, self._place, self._window = publisher, place, window
+        self._publisher, self._place, self._window, self._idle = publisher, place, window, False
 
     def step(self) -> bool:
-        """Publish one window."""
+        """Publish one window; after one that was empty, look before taking locks."""
         place = self._place
+        if self._idle and not self._waiting():
+            place.rest(self.name)
+            return False
         published, lines = relay_once(place.store, self._publisher, place.context, self._window, place.clock)
         write_lines(lines)
-        if not published:
-            place.rest(place.wake)
+        self._idle = published == 0
         return published > 0
+
+    def _waiting(self) -> bool:
+        with self._place.store.reading() as conn:
+            return outbox_store.count(conn) > 0
 
     def close(self) -> None:
         """Leave."""
@@ -112,16 +131,18 @@ class Timing:
         self._place, self._limit = place, limit
 
     def step(self) -> bool:
-        """Do one batch of due work."""
+        """Do one batch of due work, if there is any."""
         place = self._place
+        with place.store.reading() as conn:
+            due = due_store.count(conn, place.clock())
+        if not due:
+            place.rest(self.name)
+            return False
         with place.store.transaction() as conn:
             lines = do_due_work(conn, place.context, self._limit, place.clock())
-        if lines is None:
-            place.rest(place.wake_timers)
-            return False
-        write_lines(lines)
-        place.wake.set()
-        return True
+        write_lines(lines or [])
+        place.call()
+        return lines is not None
 
     def close(self) -> None:
         """Nothing to leave."""
@@ -130,10 +151,3 @@ class Timing:
 def handle_commands(conn: Connection, context: Context, deliveries: Sequence[Delivery], now: datetime) -> list[Line]:
     """Handle commands one by one; the consumer hands them over singly, so that each has its own transaction."""
     return [line for delivery in deliveries for line in handle_command(conn, context, delivery, now)]
-
-
-HANDLERS: dict[str, Callable[[Connection, Context, Sequence[Delivery], datetime], list[Line]]] = {
-    "changes": handle_changes,
-    "commands": handle_commands,
-}
-"""What handles the deliveries of each consuming role."""

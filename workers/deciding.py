@@ -35,9 +35,8 @@ def decide_touched(conn: Connection, desk: Desk, afresh: Collection[int] = froze
     pairs = [(one, desk.file.mappings[one.mapping]) for one in open_couplings if one.mapping in desk.file.mappings]
     situations = look_at(conn, desk, pairs)
     decided = []
-    for situation in situations:
-        if situation.coupling.id in afresh:
-            situation = msgspec.structs.replace(situation, afresh=True)
+    for found in situations:
+        situation = msgspec.structs.replace(found, afresh=found.coupling.id in afresh)
         decision = decide(situation)
         desk.put(decision.coupling)
         desk.apart.extend((situation.mapping.name, record) for record in decision.apart)

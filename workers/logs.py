@@ -94,6 +94,8 @@ def _renderers(log_format: LogFormat, stream: TextIO) -> tuple[Processor, ...]:
 
 def _exception_without_words(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     exc_info = line.pop("exc_info", None)
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
     error = exc_info if isinstance(exc_info, BaseException) else sys.exception() if exc_info else None
     if error is not None:
         line["raised"] = _type_name(error)

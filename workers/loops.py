@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 from messages.transport.ports import BrokerUnavailableError
 from store.failures import StoreUnavailableError
@@ -16,6 +16,16 @@ log = get_logger("workers.loops")
 FIRST_WAIT = timedelta(milliseconds=100)
 LONGEST_WAIT = timedelta(seconds=10)
 """The ceiling of the back-off: how long after the world is back a worker may still be waiting."""
+
+
+class Stop(Protocol):
+    """What tells a loop to end; a ``threading.Event`` does."""
+
+    def is_set(self) -> bool:
+        """Say whether to end."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Rest for ``timeout`` seconds, or less if the end comes."""
 
 
 class Idleness:
@@ -42,11 +52,12 @@ class Idleness:
             return len(self._idle) == loops and all(count >= steps for count in self._idle.values())
 
 
-def run_loop(name: str, step: Callable[[], bool], stop: threading.Event, idleness: Idleness) -> None:
+def run_loop(name: str, step: Callable[[], bool], stop: Stop, idleness: Idleness, chance: Callable[[], float]) -> None:
     """Call ``step`` until ``stop`` is set; while the broker or the store are away, back off with jitter.
 
     Args:
         step: Does one piece of work; says whether there was any.
+        chance: Draws from 0 to 1, to spread the reconnects of many workers.
     """
     lost: str | None = None
     attempt = 0
@@ -56,9 +67,9 @@ def run_loop(name: str, step: Callable[[], bool], stop: threading.Event, idlenes
         except (BrokerUnavailableError, StoreUnavailableError) as away:
             what = "broker" if isinstance(away, BrokerUnavailableError) else "store"
             if lost != what:
-                log.warning(f"{what}.lost", loop=name, exc_info=away)
+                log.warning(f"{what}.lost", loop=name, why=str(away), exc_info=away)
             lost, attempt = what, attempt + 1
-            stop.wait(_pause(attempt).total_seconds())
+            stop.wait(_pause(attempt, chance()).total_seconds())
             continue
         if lost is not None:
             log.info(f"{lost}.back", loop=name, attempts=attempt)
@@ -66,6 +77,5 @@ def run_loop(name: str, step: Callable[[], bool], stop: threading.Event, idlenes
         idleness.note(name, busy=busy)
 
 
-def _pause(attempt: int) -> timedelta:
-    ceiling = min(LONGEST_WAIT, FIRST_WAIT * (1 << min(attempt - 1, 10)))
-    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects, guards nothing
+def _pause(attempt: int, chance: float) -> timedelta:
+    return min(LONGEST_WAIT, FIRST_WAIT * (1 << min(attempt - 1, 10))) * (0.5 + chance / 2)

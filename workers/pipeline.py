@@ -33,7 +33,8 @@ class Handler(Protocol):
 
     def __call__(
         self, conn: Connection, context: Context, deliveries: Sequence[Delivery], now: datetime, /
-    ) -> list[Line]: ...
+    ) -> list[Line]:
+        """Handle ``deliveries`` as of ``now``."""
 
 
 def process(store: Store, context: Context, handler: Handler, deliveries: Sequence[Delivery], clock: Clock) -> None:
@@ -46,7 +47,7 @@ def process(store: Store, context: Context, handler: Handler, deliveries: Sequen
         _commit(store, context, handler, deliveries, clock)
     except (StoreUnavailableError, StoreNotReadyError):
         raise
-    except Exception as fault:  # noqa: BLE001 - whatever it is, it must cost one message and not the batch
+    except Exception as fault:  # whatever it is, it must cost one message and not the batch
         if len(deliveries) > 1:
             middle = len(deliveries) // 2
             process(store, context, handler, deliveries[:middle], clock)

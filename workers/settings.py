@@ -33,7 +33,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat
     log_level: LogLevel
     batch_size: int
-    batch_wait: timedelta
     max_message_bytes: int
     errors_max_length: int
     retry_first: timedelta
@@ -229,12 +228,6 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "RECOUPLE_BATCH_SIZE", "300", "At most so many messages are handled in one transaction.", _whole(1, 10_000)
-    ),
-    Setting(
-        "RECOUPLE_BATCH_WAIT",
-        "20ms",
-        "How long a batch that is not full waits for more, while there are more.",
-        _lasting(0 * _MS, 10 * _S),
     ),
     Setting(
         "RECOUPLE_MAX_MESSAGE_BYTES",

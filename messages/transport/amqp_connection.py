@@ -31,14 +31,15 @@ class AmqpTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long RabbitMQ may take. A broker that is slower counts as away.
 
     Attributes:
-        connect: For the TCP connection, and for each answer of the handshake.
+        connect: For the TCP connection, and for each answer of the handshake. Less than half a heartbeat: the broker's
+            heartbeats, which begin within the handshake, would prolong the wait.
         answer: For anything else: a declaration, the opening of a channel, a write that does not get through.
         heartbeat: Between heartbeats of a consumer's connection; two missed ones end it. RabbitMQ's documentation
             calls 5 to 20 seconds optimal. Whole seconds, as in AMQP 0-9-1.
         close: For the farewell.
     """
 
-    connect: timedelta = timedelta(seconds=5)
+    connect: timedelta = timedelta(seconds=4)
     answer: timedelta = timedelta(seconds=15)
     heartbeat: timedelta = timedelta(seconds=10)
     close: timedelta = timedelta(seconds=2)

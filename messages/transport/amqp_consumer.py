@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from kombu.messaging import Consumer
 
 from messages.transport.amqp_connection import AmqpLink, AmqpTimeouts, unavailable
 from messages.transport.amqp_delivery import received
+from messages.transport.limits import ENOUGH_BYTES
 from messages.transport.ports import BrokerUnavailableError, Delivery
 from messages.transport.urls import AmqpUrl
 
@@ -36,10 +37,16 @@ class _Lane:
         self.queue = queue
         self.channel = channel
         self.waiting: deque[Delivery] = deque()
+        self.waiting_bytes = 0
         self.unacknowledged: dict[int, None] = {}
+
+    def take_in(self, delivery: Delivery) -> None:
+        self.waiting.append(delivery)
+        self.waiting_bytes += len(delivery.body)
 
     def hand_out(self) -> Delivery:
         delivery = self.waiting.popleft()
+        self.waiting_bytes -= len(delivery.body)
         self.unacknowledged[delivery.tag.number] = None
         return delivery
 
@@ -144,9 +151,7 @@ class AmqpConsumer:
             [Queue(queue, no_declare=True)],
             auto_declare=False,
             prefetch_count=self._prefetch,
-            on_message=lambda message: lane.waiting.append(
-                received(message, _Tag(epoch, queue, message.delivery_tag), queue)
-            ),
+            on_message=lambda message: lane.take_in(received(message, _Tag(epoch, queue, message.delivery_tag), queue)),
         ).consume()
         return lane
 
@@ -155,10 +160,10 @@ class AmqpConsumer:
         return queue
 
     def _pump(self, link: AmqpLink, wait_s: float) -> None:
-        """Take in all that is at hand, no more than prefetch allows; where that is nothing, wait for the first."""
+        """Take in what is at hand, no more than prefetch allows; where that is nothing, wait for the first."""
         deadline_s = time.monotonic() + wait_s
         with unavailable(self._url):
-            while link.at_hand() or not self._waiting():
+            while not self._waiting() or (self._waiting_bytes() < ENOUGH_BYTES and link.at_hand()):
                 left_s = 0.0 if self._waiting() else deadline_s - time.monotonic()
                 try:
                     link.drain(min(max(left_s, _SHORTEST_WAIT_S), _LONGEST_WAIT_S))
@@ -171,6 +176,9 @@ class AmqpConsumer:
 
     def _waiting(self) -> bool:
         return any(lane.waiting for lane in self._lanes.values())
+
+    def _waiting_bytes(self) -> int:
+        return sum(lane.waiting_bytes for lane in self._lanes.values())
 
     def _hand_out(self, max_messages: int) -> list[Delivery]:
         """Deal from the queues in turn, beginning each time with another."""
@@ -185,7 +193,7 @@ class AmqpConsumer:
                 lanes.append(lane)
         return dealt
 
-    def _settle(self, deliveries: Iterable[Delivery], how: Any) -> None:
+    def _settle(self, deliveries: Iterable[Delivery], how: Callable[[_Lane, set[int]], None]) -> None:
         if self._link is None:
             return
         numbers: dict[str, set[int]] = {}

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pika
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from messages.transport.amqp_connection import AmqpTimeouts
 from messages.transport.limits import amqp_properties, travels
@@ -87,7 +87,6 @@ class _Link:
 
     def __init__(self, url: AmqpUrl, timeouts: AmqpTimeouts) -> None:
         self._url = url
-        self._parameters = pika_parameters(url, timeouts)
         self._fault: BaseException | None = None
         self._ready = False
         self._gone = False
@@ -97,7 +96,7 @@ class _Link:
         self._returned: set[int] = set()
         self._outcomes: list[PublishOutcome] = []
         self._connection = pika.SelectConnection(
-            self._parameters,
+            pika_parameters(url, timeouts),
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_gone,
             on_close_callback=self._on_gone,
@@ -139,16 +138,17 @@ class _Link:
                 break
             self._last_tag += 1
             self._pending[self._last_tag] = (position, publication)
-            self._channel.basic_publish(
-                publication.exchange,
-                publication.routing_key,
-                publication.body,
-                amqp_properties(publication.properties),
-                mandatory=True,
-            )
+            self._send(publication)
         self._run_until(lambda: not self._pending, deadline_s)
         if isinstance(self._fault, ChannelClosedByBroker):
             self._blame(self._fault)
+
+    def _send(self, one: Publication) -> None:
+        properties = amqp_properties(one.properties)
+        try:
+            self._channel.basic_publish(one.exchange, one.routing_key, one.body, properties, mandatory=True)
+        except AMQPError as error:
+            self._on_fault(self._channel, error)
 
     def close(self) -> None:
         """Say goodbye, wait briefly for the answer, and leave."""
@@ -197,20 +197,19 @@ class _Link:
         self._gone = True
         self._on_fault(connection, error)
 
-    def _on_return(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _on_return(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         """Note which publication was returned: the oldest like it. It is confirmed all the same, right after."""
-        what = (method.exchange, method.routing_key, properties.message_id, body)
+        returned = (method.exchange, method.routing_key, properties.message_id, body)
         for tag, (_, one) in self._pending.items():
-            if tag not in self._returned and what == (
-                one.exchange,
-                one.routing_key,
-                one.properties.message_id,
-                one.body,
-            ):
+            sent = (one.exchange, one.routing_key, one.properties.message_id, one.body)
+            if sent == returned and tag not in self._returned:
                 self._returned.add(tag)
                 return
+        self._on_fault(channel, LookupError("a message was returned that is none of ours"))
 
     def _on_confirm(self, frame: Any) -> None:
+        if self._fault is not None:
+            return
         method = frame.method
         outcome = PublishOutcome.CONFIRMED if method.NAME == "Basic.Ack" else PublishOutcome.REFUSED
         last = method.delivery_tag

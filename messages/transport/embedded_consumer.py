@@ -13,7 +13,7 @@ from kombu.messaging import Consumer
 
 from messages.transport.embedded_kombu import EmbeddedChannel, EmbeddedTransport
 from messages.transport.embedded_store import Waiting
-from messages.transport.ports import Delivery
+from messages.transport.ports import BrokerUnavailableError, Delivery
 
 _SHORTEST_WAIT_S = 0.001
 _REPLIES = 10
@@ -35,8 +35,13 @@ class EmbeddedConsumer:
         channel = self._opened()
         channel.batch_size = max_messages
         transport = channel.connection
-        with suppress(TimeoutError):
+        try:
             transport.drain_events(transport, timeout=max(wait.total_seconds(), _SHORTEST_WAIT_S))
+        except TimeoutError:
+            return []
+        except BrokerUnavailableError:
+            self.close()
+            raise
         delivered, self._received = self._received, []
         return delivered
 
@@ -51,15 +56,17 @@ class EmbeddedConsumer:
             self._opened().give_back([one.tag for one in deliveries])
 
     def heartbeat(self) -> None:
-        """Extend the leases, when it is time to."""
+        """Extend the leases, when it is time to; where that fails, what they hold may come to others too."""
         if self._channel is not None:
-            self._channel.renew()
+            with suppress(BrokerUnavailableError):
+                self._channel.renew()
 
     def close(self) -> None:
-        """Give back what is not acknowledged and leave the file."""
+        """Give back what is not acknowledged and leave the file; where it cannot be written, the leases just end."""
         if self._channel is not None:
             channel, self._channel = self._channel, None
-            self._leave(channel)
+            with suppress(BrokerUnavailableError):
+                self._leave(channel)
 
     def _opened(self) -> EmbeddedChannel:
         if self._channel is None:
@@ -97,8 +104,10 @@ class EmbeddedReplyConsumer(EmbeddedConsumer):
         super()._consume(channel)
 
     def _leave(self, channel: EmbeddedChannel) -> None:
-        channel.queue_delete(self.queue)
-        super()._leave(channel)
+        try:
+            channel.queue_delete(self.queue)
+        finally:
+            super()._leave(channel)
 
 
 def received(waiting: Waiting) -> Delivery:

@@ -21,13 +21,13 @@ from kombu.transport import TRANSPORT_ALIASES, virtual
 from messages.topology import ExchangeSpec, Topology
 from messages.transport.embedded_publisher import publish_on
 from messages.transport.embedded_store import EmbeddedStore, Waiting
-from messages.transport.ports import Properties, Publication
+from messages.transport.ports import Properties, Publication, PublishOutcome
 
 ALIAS = "embedded"
 DEFAULT_LEASE = timedelta(seconds=30)
 _POLL_S = 0.01
 _PUBLISH_WITHIN = timedelta(seconds=10)
-_PRIVATE = ("message_id", "type", "app_id", "correlation_id", "reply_to")
+_TEXTS = ("message_id", "type", "app_id", "correlation_id", "reply_to")
 
 
 class EmbeddedMessage(Message):
@@ -42,7 +42,7 @@ class EmbeddedMessage(Message):
             content_type=properties.content_type,
             content_encoding=properties.content_encoding,
             delivery_info={"exchange": payload.exchange, "routing_key": payload.routing_key},
-            properties={name: getattr(properties, name) for name in _PRIVATE},
+            properties={name: getattr(properties, name) for name in _TEXTS},
         )
         self.headers = dict(properties.headers)
         self.waiting = payload
@@ -80,19 +80,24 @@ class EmbeddedChannel(virtual.Channel):
         self.store = EmbeddedStore(Path(connection.client.virtual_host), durable=options.get("durable", True))
         self.owner = self.store.new_id()
         self.batch_size = 1
+        self._turn = 0
         self._lease: timedelta = options.get("lease", DEFAULT_LEASE)
         self._renewed_s = time.monotonic()
 
     def close(self) -> None:
         """Give back what is not acknowledged and leave the file."""
         if not self.closed:
-            super().close()  # type: ignore[no-untyped-call]
-            self.store.close()
+            try:
+                super().close()  # type: ignore[no-untyped-call]
+            finally:
+                self.store.close()
 
     def _get_many(self, queues: Sequence[str], **_: Any) -> None:
         self.renew()
         room = self.qos.can_consume_max_estimate() or self.batch_size
-        leased = self.store.lease(queues, min(room, self.batch_size), self.owner, self._lease)
+        self._turn = (self._turn + 1) % len(queues)
+        in_turn = [*queues[self._turn :], *queues[: self._turn]]
+        leased = self.store.lease(in_turn, min(room, self.batch_size), self.owner, self._lease)
         if not leased:
             raise Empty
         for waiting in leased:
@@ -124,8 +129,12 @@ class EmbeddedChannel(virtual.Channel):
         self.acknowledge([delivery_tag])
 
     def basic_publish(self, message: Mapping[str, Any], exchange: str, routing_key: str, **_: Any) -> None:
-        """Publish what a kombu producer prepared; what no queue takes is dropped, as AMQP does by default."""
-        given = {name: message["properties"].get(name) for name in _PRIVATE}
+        """Publish what a kombu producer prepared; what no queue takes is dropped, as AMQP does by default.
+
+        Raises:
+            ChannelError: it cannot travel, or a queue is full.
+        """
+        given = {name: message["properties"].get(name) for name in _TEXTS}
         properties = Properties(
             **given,
             content_type=message["content-type"],
@@ -134,7 +143,8 @@ class EmbeddedChannel(virtual.Channel):
         )
         body = message["body"].encode() if isinstance(message["body"], str) else bytes(message["body"])
         publication = Publication(exchange=exchange, routing_key=routing_key, body=body, properties=properties)
-        publish_on(self.store, [publication], _PUBLISH_WITHIN)
+        if publish_on(self.store, [publication], _PUBLISH_WITHIN) == [PublishOutcome.REFUSED]:
+            raise ChannelError(f"the message for {routing_key} cannot travel, or its queue is full")
 
     def exchange_declare(self, exchange: Any = None, type: Any = "topic", *_: Any, **options: Any) -> None:  # noqa: A002
         """Declare a topic exchange; there is no other kind here."""

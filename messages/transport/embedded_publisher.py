@@ -11,7 +11,7 @@ import msgspec
 
 from messages.transport.embedded_store import EmbeddedStore
 from messages.transport.limits import travels
-from messages.transport.ports import Publication, PublishOutcome
+from messages.transport.ports import BrokerUnavailableError, Publication, PublishOutcome
 from messages.transport.topics import topic_matches
 
 
@@ -32,7 +32,11 @@ class EmbeddedPublisher:
         """
         if self._store is None:
             self._store = EmbeddedStore(self._path)
-        return publish_on(self._store, publications, timeout)
+        try:
+            return publish_on(self._store, publications, timeout)
+        except BrokerUnavailableError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Leave the file."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import chain, zip_longest
+from itertools import accumulate, chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import msgspec
 
 from messages.topology import Topology
 from messages.transport.embedded_schema import explained, open_file
+from messages.transport.limits import ENOUGH_BYTES
 from messages.transport.ports import BrokerUnavailableError, Properties, Publication, TopologyMismatchError
 
 _BUSY = timedelta(seconds=10)
@@ -188,7 +189,7 @@ class EmbeddedStore:
             return []
         with self.transaction():
             turns = zip_longest(*(self._ready(queue, limit) for queue in queues))
-            chosen = [one for one in chain.from_iterable(turns) if one is not None][:limit]
+            chosen = self._within([one for one in chain.from_iterable(turns) if one is not None][:limit])
             taken = self._bodies(chosen)
             self.execute(
                 "INSERT INTO lease"  # noqa: S608 - _NOW_MS is a constant
@@ -241,6 +242,16 @@ class EmbeddedStore:
     def _ready(self, queue: str, limit: int) -> list[int]:
         rows = self.execute(f"SELECT id {_READY} ORDER BY id LIMIT :limit", queue=queue, limit=limit)
         return [message for (message,) in rows]
+
+    def _within(self, messages: Sequence[int]) -> list[int]:
+        """Return the first of ``messages``, at least one, as far as memory allows."""
+        sizes = self.execute(
+            "SELECT length(body) FROM json_each(:messages) AS chosen JOIN message ON message.id = chosen.value"
+            " ORDER BY chosen.key",
+            messages=json.dumps(messages),
+        )
+        before = accumulate((size for (size,) in sizes), initial=0)
+        return [message for message, taken in zip(messages, before, strict=False) if taken < ENOUGH_BYTES]
 
     def _bodies(self, messages: Sequence[int]) -> list[Waiting]:
         rows = self.execute(

@@ -29,10 +29,10 @@ class RabbitBroker:
         """Create the exchanges, queues and bindings that are missing."""
         with self._linked() as link:
             for exchange in topology.exchanges:
-                with _or_mismatch(f"the exchange {exchange.name}"):
+                with link.limit(), _or_mismatch(f"the exchange {exchange.name}"):
                     Exchange(exchange.name, type="topic", durable=True)(link.channel()).declare()
             for queue in topology.queues:
-                with _or_mismatch(f"the queue {queue.name}"):
+                with link.limit(), _or_mismatch(f"the queue {queue.name}"):
                     declared = _entity(queue)(link.channel())
                     declared.queue_declare()
                     declared.queue_bind()
@@ -51,23 +51,23 @@ class RabbitBroker:
 
     def depth(self, queue: str) -> int:
         """Return how many messages of ``queue`` are ready."""
-        with self._linked() as link:
+        with self._linked() as link, link.limit():
             return int(link.channel().queue_declare(queue, passive=True).message_count)
 
     def peek(self, queue: str, max_messages: int) -> list[Delivery]:
         """Return the first messages of ``queue``; they go back, marked redelivered, when the connection closes."""
         with self._linked() as link:
-            return [delivery for _, delivery in _first(link.channel(), queue, max_messages)]
+            return [delivery for _, delivery in _first(link, queue, max_messages)]
 
     def take(self, queue: str, max_messages: int) -> list[Delivery]:
         """Remove and return the first messages of ``queue``."""
         with self._linked() as link:
-            channel = link.channel()
-            taken = list(_first(channel, queue, max_messages))
-            if taken:
-                channel.basic_ack(taken[-1][0], multiple=True)
-                # An answer to anything shows that the broker has read the acknowledgement before it.
-                channel.queue_declare(queue, passive=True)
+            taken = list(_first(link, queue, max_messages))
+            for channel, delivery in taken[-1:]:
+                with link.limit():
+                    channel.basic_ack(delivery.tag, multiple=True)
+                    # An answer to anything shows that the broker has read the acknowledgement before it.
+                    channel.queue_declare(queue, passive=True)
             return [delivery for _, delivery in taken]
 
     def consumer(self, queues: Sequence[str], prefetch: int) -> Consumer:
@@ -87,7 +87,7 @@ class RabbitBroker:
     def _linked(self) -> Iterator[AmqpLink]:
         link = AmqpLink(self._url, self._timeouts)
         try:
-            with unavailable(self._url), link.limit():
+            with unavailable(self._url):
                 yield link
         except BaseException:
             link.discard()
@@ -110,22 +110,26 @@ def _or_mismatch(what: str) -> Iterator[None]:
 
 
 def _exists(link: AmqpLink, kind: str, name: str) -> bool:
-    # On a channel of its own: RabbitMQ closes it when the answer is no.
-    channel = link.channel()
-    try:
-        if kind == "exchange":
-            channel.exchange_declare(name, "topic", passive=True)
-        else:
-            channel.queue_declare(name, passive=True)
-    except amqp.NotFound:
-        return False
-    channel.close()
-    return True
+    with link.limit():
+        # On a channel of its own: RabbitMQ closes it when the answer is no.
+        channel = link.channel()
+        try:
+            if kind == "exchange":
+                channel.exchange_declare(name, "topic", passive=True)
+            else:
+                channel.queue_declare(name, passive=True)
+        except amqp.NotFound:
+            return False
+        channel.close()
+        return True
 
 
-def _first(channel: Any, queue: str, max_messages: int) -> Iterator[tuple[int, Delivery]]:
+def _first(link: AmqpLink, queue: str, max_messages: int) -> Iterator[tuple[Any, Delivery]]:
+    with link.limit():
+        channel = link.channel()
     for _ in range(max_messages):
-        message = channel.basic_get(queue)
+        with link.limit():
+            message = channel.basic_get(queue)
         if message is None:
             return
-        yield message.delivery_tag, received(channel.message_to_python(message), tag=None, queue=queue)
+        yield channel, received(channel.message_to_python(message), tag=message.delivery_tag, queue=queue)

@@ -15,7 +15,8 @@ down_revision = None
 _COUNTED = ("couplings", "errors")
 """The tables whose numbers ``store.numbers`` gives out."""
 
-_NOT_CLOSED = sa.text("standing <> 'closed'")
+_ROOM = {"fillfactor": 70}
+_NOT_CLOSED = sa.text("NOT closed")
 _IN_FLIGHT = sa.text("state NOT IN ('applied', 'failed')")
 _GATED = sa.text("gated")
 
@@ -94,6 +95,7 @@ def _records() -> None:
         sa.Column("alive", sa.Boolean, nullable=False),
         sa.Column("image", sa.Text),
         sa.PrimaryKeyConstraint("key", "table_name", "app", name="pk_records"),
+        postgresql_with=_ROOM,
     )
     op.create_table(
         "apart",
@@ -160,11 +162,13 @@ def _couplings() -> None:
         sa.Column("right_app", sa.Text),
         sa.Column("right_table", sa.Text),
         sa.Column("right_key", sa.Text),
+        sa.Column("closed", sa.Boolean, nullable=False),
         sa.Column("standing", sa.Text, nullable=False),
         sa.Column("error_number", NUMBER),
         sa.Column("state", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_couplings"),
         sqlite_autoincrement=True,
+        postgresql_with=_ROOM,
     )
     op.create_index(
         "uq_couplings_left",
@@ -250,6 +254,7 @@ def _work() -> None:
         sa.Column("leased_until", UtcDateTime),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,
+        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "due",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, text
 
-from store import couplings, due, handled, matches, outbox, records
+from store import arrivals, couplings, due, handled, matches, outbox, records
+from store.arrivals import Arrival
 from store.connect import Store
 from store.couplings import AlreadyCoupledError
 from store.due import Due, DueKind
 from store.handled import Claim
-from store.model import CouplingStatus
+from store.model import CouplingStatus, Side
 from tests.contract.store.samples import NOW, SECOND, bc, image, plain, publication, sales
 
 T = TypeVar("T")
@@ -38,27 +40,35 @@ def _together(store: Store, works: Collection[Callable[[Connection], T]]) -> lis
         return [future.result(TIMEOUT_S) for future in [pool.submit(run, work) for work in works]]
 
 
-def _locks(first: int, *, backwards: bool) -> Callable[[Connection], None]:
-    refs = [make(key) for key in range(first, first + 20) for make in (bc, sales)]
-    values = [("customer", str(ref)) for ref in refs]
-
-    def work(connection: Connection) -> None:
-        step = -1 if backwards else 1
-        matches.lock_values(connection, values[::step])
-        records.lock(connection, refs[::step])
-        couplings.lock(connection, refs[::step])
-
-    return work
+def _lock_values(connection: Connection, numbers: range) -> None:
+    matches.lock_values(connection, [("customer", str(number)) for number in numbers])
 
 
-def test_overlapping_locks_never_deadlock(shared_store: Store) -> None:
+def _lock_arrivals(connection: Connection, numbers: range) -> None:
+    arrivals.lock(connection, [("customer", bc(number)) for number in numbers])
+
+
+def _lock_records(connection: Connection, numbers: range) -> None:
+    records.lock(connection, [make(number) for number in numbers for make in (bc, sales)])
+
+
+def _lock_couplings(connection: Connection, numbers: range) -> None:
+    couplings.lock(connection, [make(number) for number in numbers for make in (bc, sales)])
+
+
+@pytest.mark.parametrize("lock", [_lock_values, _lock_arrivals, _lock_records, _lock_couplings])
+def test_overlapping_locks_never_deadlock(shared_store: Store, lock: Callable[[Connection, range], None]) -> None:
     """Two batches about the same records would stop each other, and one of them would be rolled back."""
+    known = range(ROUNDS * 100)
     with shared_store.transaction() as connection:
-        couplings.insert(connection, [plain(bc(key), sales(200 - key)) for key in range(0, 200, 2)])
+        couplings.insert(connection, [plain(bc(number), sales(-number)) for number in known])
+        waiting = [Arrival(mapping="customer", record=bc(number), side=Side.LEFT, since=NOW) for number in known]
+        arrivals.put(connection, waiting)
     for number in range(ROUNDS):
-        # every round some records are new and some known, so that both ways of locking them meet
-        firsts = [number * 5 + offset for offset in (0, 7, 3, 11)]
-        _together(shared_store, [_locks(first, backwards=bool(first % 2)) for first in firsts])
+        # Every round some of the rows to be locked are there from the round before, and some are still to be made.
+        first, last = number * 100, number * 100 + 400
+        forwards, backwards = range(first, last), range(last, first, -1)
+        _together(shared_store, [partial(lock, numbers=numbers) for numbers in (forwards, backwards) * 2])
 
 
 def test_a_lock_sees_what_the_one_before_it_wrote(shared_store: Store) -> None:

@@ -55,6 +55,21 @@ def test_by_record_lists_what_is_not_closed(connection: Connection) -> None:
     assert couplings.by_record(connection, [bc(1)], "other") == {bc(1): [other]}
 
 
+def test_counterparts_are_the_records_to_lock_too(connection: Connection) -> None:
+    """A worker would change a record whose lock another worker holds."""
+    couplings.insert(
+        connection,
+        [
+            plain(bc(1), sales(1)),
+            plain(bc(2), sales(1), mapping="other"),
+            plain(bc(3), None, status=CouplingStatus.CREATING),
+            plain(bc(4), sales(4), status=CLOSED),
+        ],
+    )
+    assert couplings.counterparts(connection, [sales(1), bc(3), bc(4)]) == {bc(1), bc(2)}
+    assert couplings.counterparts(connection, [bc(1)]) == {sales(1)}
+
+
 @pytest.mark.parametrize(
     ("newcomer", "named"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import Connection
 
 from store import handled
@@ -32,3 +34,13 @@ def test_what_went_to_dead_is_not_remembered(connection: Connection) -> None:
     handled.claim(connection, [("bc", "1", "x"), ("sales", "1", "x")], NOW)
     handled.forget(connection, [("bc", "1")])
     assert handled.claim(connection, [("bc", "1", "x"), ("sales", "1", "x")], NOW) == [Claim.NEW, Claim.DUPLICATE]
+
+
+def test_purging_forgets_the_oldest_first(connection: Connection) -> None:
+    """The ids would fill the disk, or one that may still come again would be forgotten."""
+    for hour, id_ in enumerate("abc"):
+        handled.claim(connection, [("bc", id_, "x")], NOW + timedelta(hours=hour))
+    assert handled.purge(connection, NOW + timedelta(hours=2), 1) == 1
+    assert handled.purge(connection, NOW + timedelta(hours=2), 9) == 1
+    claims = handled.claim(connection, [("bc", id_, "x") for id_ in "abc"], NOW)
+    assert claims == [Claim.NEW, Claim.NEW, Claim.DUPLICATE]

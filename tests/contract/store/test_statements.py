@@ -61,6 +61,7 @@ CALLS: dict[str, tuple[int, Call]] = {
     "records.apart": (1, lambda c, n: records.apart(c, [bc(i) for i in range(n)])),
     "couplings.lock": (1, lambda c, n: couplings.lock(c, [bc(i) for i in range(n)], range(n))),
     "couplings.by_record": (1, lambda c, n: couplings.by_record(c, [bc(i) for i in range(n)])),
+    "couplings.counterparts": (1, lambda c, n: couplings.counterparts(c, [bc(i) for i in range(n)])),
     "couplings.insert": (
         2,
         lambda c, n: couplings.insert(c, [plain(bc(f"{n}.{i}"), sales(f"{n}.{i}")) for i in range(n)]),
@@ -83,6 +84,8 @@ CALLS: dict[str, tuple[int, Call]] = {
     "due.cancel": (1, lambda c, n: due.cancel(c, [str(i) for i in range(n)])),
     "arrivals.put": (1, lambda c, n: arrivals.put(c, [_arrival(i) for i in range(n)])),
     "arrivals.lock": (1, lambda c, n: arrivals.lock(c, [("m", bc(i)) for i in range(n)])),
+    "arrivals.arrive": (1, lambda c, n: arrivals.arrive(c, [_arrival(i) for i in range(n)])),
+    "arrivals.read": (1, lambda c, n: arrivals.read(c, [("m", bc(i)) for i in range(n)])),
     "arrivals.remove": (1, lambda c, n: arrivals.remove(c, [("m", bc(i)) for i in range(n)])),
     "arrivals.waiting_for": (1, lambda c, n: arrivals.waiting_for(c, [str(i) for i in range(n)])),
     "matches.lock_values": (2, lambda c, n: matches.lock_values(c, [("m", str(i)) for i in range(n)])),
@@ -102,7 +105,9 @@ CALLS: dict[str, tuple[int, Call]] = {
 
 BOUNDED: dict[str, Call] = {
     "outbox.claim": lambda c, n: outbox.claim(c, n, NOW, SECOND),
+    "handled.purge": lambda c, n: handled.purge(c, NOW, n),
     "due.claim": lambda c, n: due.claim(c, NOW, n),
+    "arrivals.release": lambda c, _: arrivals.release(c, "m", NOW),
     "arrivals.gated": lambda c, n: arrivals.gated(c, "m", n),
     "instructions.in_flight": instructions.in_flight,
     "log.of_record": lambda c, n: log.of_record(c, "bc/customer/1", n),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection
 
+from messages.errors import ErrorKind
 from store import arrivals, due, outbox
 from store.arrivals import Arrival
 from store.connect import Store
 from store.due import Due, DueKind
-from store.model import Side
+from store.model import OpenError, Side
 from tests.contract.store.samples import NOW, SECOND, bc, publication, sales
 
 
@@ -116,6 +117,28 @@ def test_an_arrival_comes_back_as_it_was(connection: Connection) -> None:
     arrivals.remove(connection, [("customer", bc(1))])
     assert arrivals.lock(connection, [("customer", bc(1))]) == []
     assert arrivals.count(connection) == 1
+
+
+def test_an_arrival_that_comes_again_waits_on(connection: Connection) -> None:
+    """A further event of a record that waits would make it forget what it waits for, or its open error."""
+    ambiguous = OpenError(number=4, kind=ErrorKind.MATCH_AMBIGUOUS, opened_at=NOW, candidates=("bc/customer/1",))
+    known = msgspec.structs.replace(WAITING, error=ambiguous)
+    arrivals.put(connection, [known])
+    again = msgspec.structs.replace(WAITING, since=NOW + SECOND, waits_for=None)
+    arrivals.arrive(connection, [again, GATED])
+    found = arrivals.read(connection, [("customer", bc(1)), ("customer", sales(2)), ("z", bc(1))])
+    assert {each.record: each for each in found} == {bc(1): known, sales(2): GATED}
+
+
+def test_opening_the_gate_makes_its_arrivals_due(connection: Connection) -> None:
+    """What waited for the tables to be loaded would wait for ever, or that of another mapping would be let go."""
+    other = msgspec.structs.replace(GATED, mapping="other")
+    arrivals.put(connection, [WAITING, GATED, other])
+    assert arrivals.release(connection, "customer", NOW) == 1
+    assert arrivals.release(connection, "customer", NOW) == 0
+    [item] = due.claim(connection, NOW, 9)
+    assert (item.kind, item.mapping, item.record) == (DueKind.ARRIVAL, "customer", sales(2))
+    assert (arrivals.gated(connection, "customer", 9), arrivals.gated(connection, "other", 9)) == ([], [other])
 
 
 def test_arrivals_by_what_they_wait_for(connection: Connection) -> None:

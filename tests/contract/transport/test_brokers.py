@@ -186,6 +186,33 @@ def test_no_queue_starves_another(place: Place) -> None:
     consumer.close()
 
 
+def test_one_at_a_time_takes_turns_too(place: Place) -> None:
+    """If the first queue were always looked at first, a batch of one would never come from the second."""
+    place.publish(*[b"one"] * 5)
+    place.publish(*[b"two"] * 5, key="two.x")
+    consumer = place.broker.consumer([place.one, place.two], 10)
+    seen: list[bytes] = []
+    for _ in range(10):
+        got = receive(consumer, 1)
+        consumer.acknowledge(got)
+        seen += [one.body for one in got]
+    assert len(set(seen[:8])) == 2
+    consumer.close()
+
+
+def test_large_messages_come_in_small_batches(place: Place) -> None:
+    """If a batch were counted in messages only, a backlog of large ones would not fit into a worker's memory."""
+    megabyte = bytes(1024 * 1024)
+    place.publish(*[megabyte] * 12)
+    consumer = place.broker.consumer([place.one], 100)
+    first = receive(consumer, 1) + consumer.receive(100, WAIT)
+    assert len(first) < 12
+    consumer.acknowledge(first)
+    consumer.acknowledge(receive(consumer, 12 - len(first)))
+    consumer.close()
+    assert place.broker.depth(place.one) == 0
+
+
 def test_no_more_is_held_than_prefetch_says(place: Place) -> None:
     """If prefetch were not kept, one worker would take all, and its death would return all."""
     place.publish(*[b"x"] * 20)

@@ -121,13 +121,13 @@ def test_the_libraries_speak_through_the_same_stream_without_their_arguments(str
     """Else a lost connection would be told in another format, and a message's body with it."""
     set_up_logging("json", "info", stream)
     set_up_logging("json", "info", stream)
-    for name in ("kombu", "pika.channel", "sqlalchemy.pool", "alembic"):
+    for name in ("kombu", "amqp", "sqlalchemy.pool", "alembic"):
         logging.getLogger(name).warning("cannot decode %r: %r", "hunter2", ValueError("hunter2"))
         logging.getLogger(name).info("nothing to see")
 
     lines = lines_of(stream)
     assert "hunter2" not in stream.getvalue()
-    assert [line["logger"] for line in lines] == ["kombu", "pika.channel", "sqlalchemy.pool", "alembic"]
+    assert [line["logger"] for line in lines] == ["kombu", "amqp", "sqlalchemy.pool", "alembic"]
     for line in lines:
         assert (line["level"], line["event"], line["raised"]) == ("warning", "library.warned", "ValueError")
         assert line["template"] == "cannot decode %r: %r"

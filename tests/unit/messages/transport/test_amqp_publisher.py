@@ -90,6 +90,17 @@ def test_the_confirm_of_a_returned_message_confirms_nothing_else(broker: FakeBro
     assert publisher.publish([a("1"), a("2")], SOON) == [RETURNED, UNKNOWN]
 
 
+def test_a_return_that_fits_nothing_is_a_doubt(broker: FakeBroker, publisher: Publisher) -> None:
+    """If a return that we cannot place were ignored, the message it belongs to would be called confirmed."""
+
+    def on_publication(session: Session, tag: int) -> None:
+        returned(session, "something else")
+        session.send(spec.Basic.Ack(tag))
+
+    broker.on_publication = on_publication
+    assert publisher.publish([a("1")], LONG) == [UNKNOWN]
+
+
 def test_a_cut_leaves_unknown_what_was_out(broker: FakeBroker, publisher: Publisher) -> None:
     """If what was out when the connection broke were taken for confirmed, it could be lost."""
 

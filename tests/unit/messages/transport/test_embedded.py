@@ -181,7 +181,7 @@ def test_an_idle_consumer_wakes_quickly(broker: EmbeddedBroker) -> None:
     arrived_s = time.monotonic()
     timer.join()
     assert bodies(received) == [b"1"]
-    assert arrived_s - published_s[0] < 0.2
+    assert arrived_s - published_s[0] < 0.5
     consumer.close()
 
 

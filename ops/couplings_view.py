@@ -1,0 +1,119 @@
+"""``recouple couplings``: which records are tied together, and how they stand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+from sqlalchemy import Connection
+
+from messages.errors import ErrorStatus
+from messages.records import RecordRef
+from ops.options import DEFAULT_LIMIT, After, AsJson, Limit, MappingName, OfRecord
+from ops.printing import ROOMY, make_table, plain, record_cell, say
+from ops.wiring import session
+from store import couplings as coupling_store
+from store import records as record_store
+from store.couplings import Standing, standing
+from store.model import Coupling, Image
+
+
+class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a coupling; ``exists`` and ``version`` are ``None`` where nobody has told us."""
+
+    app: str
+    table: str
+    key: str
+    exists: bool | None
+    version: int | None
+
+
+class CouplingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``recouple couplings --json``; a record that is still being created is ``None``.
+
+    Attributes:
+        error: The number of the error that is open or being resolved.
+    """
+
+    coupling: int
+    mapping: str
+    status: Standing
+    left: RecordRow | None
+    right: RecordRow | None
+    error: int | None
+
+
+def couplings(
+    *,
+    mapping: MappingName = None,
+    record: OfRecord = None,
+    status: Annotated[Standing | None, typer.Option(help="Only of this status.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    after: After = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List couplings by number; closed ones are among them, unless a status is given."""
+    with session(as_json=as_json) as current, current.store() as store:
+        with store.reading() as conn:
+            found = coupling_store.page(
+                conn, mapping=mapping, record=record, status=status, limit=limit + 1, after_id=after
+            )
+            page = coupling_rows(conn, found[:limit])
+        if as_json:
+            current.write_json(page)
+        elif not page:
+            say(current.out, "No further couplings." if after else "No couplings.")
+        else:
+            current.out.print(couplings_table(page, current.out.width))
+        if len(found) > len(page):
+            current.note(f"There are more; those that follow: --after {page[-1].coupling}")
+
+
+def coupling_rows(conn: Connection, couplings: list[Coupling]) -> list[CouplingRow]:
+    """Return the couplings with what is known of their records, read at once."""
+    records = {record for one in couplings for record in (one.left, one.right) if record is not None}
+    images = record_store.read(conn, records)
+    return [
+        CouplingRow(
+            coupling=one.id,
+            mapping=one.mapping,
+            status=standing(one),
+            left=_record(one.left, images),
+            right=_record(one.right, images),
+            error=one.error.number if one.error is not None and one.error.status is not ErrorStatus.RESOLVED else None,
+        )
+        for one in couplings
+    ]
+
+
+def couplings_table(rows: list[CouplingRow], width: int) -> Table:
+    """Return the list for a terminal of ``width``."""
+    table = make_table("coupling", "mapping", "status", "left", "", "right", "", "error", right=("coupling", "error"))
+    for row in rows:
+        cells = [
+            cell
+            for side in (row.left, row.right)
+            for cell in (record_cell(side, narrow=width < ROOMY), plain(_state(side), "dim"))
+        ]
+        table.add_row(plain(row.coupling), plain(row.mapping), plain(row.status), *cells, plain(row.error))
+    return table
+
+
+def _record(record: RecordRef | None, images: dict[RecordRef, Image]) -> RecordRow | None:
+    if record is None:
+        return None
+    image = images[record]
+    return RecordRow(
+        app=record.app, table=record.table, key=record.key, exists=image.exists, version=image.version
+    )
+
+
+def _state(side: RecordRow | None) -> str:
+    if side is None:
+        return "being created"
+    if side.exists is None:
+        return "unknown"
+    at = "" if side.version is None else f"v{side.version}"
+    return at if side.exists else f"deleted {at}".strip()
