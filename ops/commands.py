@@ -22,13 +22,14 @@ def _read_table(text: str) -> tuple[str, str]:
     return app, table
 
 
-_Record = Annotated[RecordRef, typer.Argument(parser=read_record, metavar="APP/TABLE/KEY")]
-_Table = Annotated[str, typer.Argument(metavar="APP/TABLE")]
+_Left = Annotated[RecordRef, typer.Argument(parser=read_record, metavar="LEFT", help="The one record, app/table/key.")]
+_Right = Annotated[RecordRef, typer.Argument(parser=read_record, metavar="RIGHT", help="The other, app/table/key.")]
+_Table = Annotated[str, typer.Argument(metavar="TABLE", help="The table, app/table.")]
 
 
 def couple(  # noqa: PLR0913 - one parameter for each option
-    left: _Record,
-    right: _Record,
+    left: _Left,
+    right: _Right,
     *,
     mapping: Annotated[str | None, typer.Option(help="Which mapping, where several tie the two tables.")] = None,
     keep: Annotated[
@@ -59,8 +60,8 @@ def loaded(
 ) -> None:
     """Say that all records of a table have been announced.
 
-    Once both tables of a mapping with `only_coupled = false` are loaded, the records that waited are matched, or
-    created on the other side.
+    Once both tables of a mapping with only_coupled = false are loaded,
+    records that waited are matched, or created on the other side.
     """
     app, name = _read_table(table)
     with session(as_json=as_json) as current:

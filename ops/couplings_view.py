@@ -45,7 +45,7 @@ class CouplingRow(msgspec.Struct, frozen=True, kw_only=True):
     error: int | None
 
 
-def couplings(
+def couplings(  # noqa: PLR0913 - one parameter for each option
     *,
     mapping: MappingName = None,
     record: OfRecord = None,
@@ -105,9 +105,7 @@ def _record(record: RecordRef | None, images: dict[RecordRef, Image]) -> RecordR
     if record is None:
         return None
     image = images[record]
-    return RecordRow(
-        app=record.app, table=record.table, key=record.key, exists=image.exists, version=image.version
-    )
+    return RecordRow(app=record.app, table=record.table, key=record.key, exists=image.exists, version=image.version)
 
 
 def _state(side: RecordRow | None) -> str:

@@ -101,7 +101,8 @@ def dead(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Show messages that could not be taken, send them back to where they came from, or drop them.
 
-    Replay them once what was wrong is mended: a worker takes them then, or puts them back here.
+    Replay them once what was wrong is mended: a worker takes them then, or
+    puts them back here.
     """
     with session(as_json=as_json) as current:
         from_queue = None if queue is None else queue_name(current.settings.namespace, queue)

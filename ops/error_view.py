@@ -47,8 +47,9 @@ def print_error(current: Session, report: ErrorReport, mapping: Mapping | None) 
     if report.differences or mapping is not None:
         current.out.print()
         current.out.print(fields_table(report, mapping))
-    for table in _other_tables(report, mapping):
+    for title, table in _other_tables(report, mapping):
         current.out.print()
+        say(current.out, title, "bold")
         current.out.print(table)
 
 
@@ -109,7 +110,7 @@ def fields_table(report: ErrorReport, mapping: Mapping | None) -> Table:
     return table
 
 
-def _other_tables(report: ErrorReport, mapping: Mapping | None) -> Iterator[Table]:
+def _other_tables(report: ErrorReport, mapping: Mapping | None) -> Iterator[tuple[str, Table]]:
     """Yield, for each side, the fields that no mapping speaks of, as the app itself names them."""
     mapped_left = {field.left for field in mapping.fields} if mapping is not None else set()
     mapped_right = {field.right for field in mapping.fields} if mapping is not None else set()
@@ -117,10 +118,10 @@ def _other_tables(report: ErrorReport, mapping: Mapping | None) -> Iterator[Tabl
         others = {name: value for name, value in side.fields.items() if name not in mapped} if side is not None else {}
         if side is not None and others:
             what = "Not mapped" if mapping is not None else "Fields"
-            table = make_table("field", "value", title=f"{what}, of {record_text(side)}")
+            table = make_table("field", "value")
             for name, value in sorted(others.items()):
                 table.add_row(plain(name), Text(value_text(value)))
-            yield table
+            yield f"{what} of {record_text(side)}", table
 
 
 def _held(side: ErrorSide | None, name: str) -> Any:

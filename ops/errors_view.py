@@ -22,7 +22,9 @@ UNSETTLED = frozenset({ErrorStatus.OPEN, ErrorStatus.RESOLVING})
 
 def errors(  # noqa: PLR0913 - one parameter for each option
     *,
-    family: Annotated[Family | None, typer.Option(help="Only what users settle, or only what administrators do.")] = None,
+    family: Annotated[
+        Family | None, typer.Option(help="Only what users settle, or only what administrators do.")
+    ] = None,
     kind: Annotated[ErrorKind | None, typer.Option(help="Only of this kind.")] = None,
     mapping: MappingName = None,
     code: Annotated[str | None, typer.Option(help="Only with this failure code of an app.")] = None,
@@ -54,7 +56,9 @@ def errors(  # noqa: PLR0913 - one parameter for each option
 def errors_table(errors: list[ErrorReport], now: datetime, width: int) -> Table:
     """Return the list for a terminal of ``width``; ``age`` is since an error opened, ``rev`` its revision."""
     narrow = width < ROOMY
-    table = make_table("error", "kind", "mapping", "left", "right", "title", "age", "rev", right=("error", "age", "rev"))
+    table = make_table(
+        "error", "kind", "mapping", "left", "right", "title", "age", "rev", right=("error", "age", "rev")
+    )
     for error in errors:
         table.add_row(
             plain(error.error),

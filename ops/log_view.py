@@ -16,6 +16,7 @@ from ops.printing import make_table, plain, say, time_text, value_text
 from ops.wiring import session
 from store import log as log_store
 from store.model import LogLine
+from workers.printable import printable
 
 
 def _read_name(text: str) -> str:
@@ -41,27 +42,23 @@ def log(
         if as_json:
             current.write_json(lines)
         elif lines:
-            current.out.print(log_table(record, lines))
+            say(current.out, record, "bold")
+            current.out.print(log_table(lines))
         else:
             say(current.out, f"Nothing was heard of {record}.")
 
 
-def log_table(record: str, lines: list[LogLine]) -> Table:
+def log_table(lines: list[LogLine]) -> Table:
     """Return the lines; values that were overwritten or kept stand below what became of them."""
-    table = make_table("at", "coupling", "outcome", "what", title=record, right=("at", "coupling"))
+    table = make_table("at", "coupling", "outcome", "what", right=("at", "coupling"))
     for line in lines:
-        outcome = line.outcome if line.rule is None else f"{line.outcome}\n({line.rule})"
-        table.add_row(
-            time_text(line.at), plain(line.coupling), Text("\n").join(map(plain, outcome.split("\n"))), _what(line)
-        )
+        outcome = [plain(line.outcome)] + ([] if line.rule is None else [plain(f"({line.rule})")])
+        cells = (Text("\n").join(outcome), Text("\n").join(_what(line)))
+        table.add_row(time_text(line.at), plain(line.coupling), *cells)
     return table
 
 
-def _what(line: LogLine) -> Text:
-    return Text("\n").join(_what_lines(line))
-
-
-def _what_lines(line: LogLine) -> Iterator[Text]:
+def _what(line: LogLine) -> Iterator[Text]:
     if line.detail:
         yield plain(line.detail)
     for name, values in line.values.items():
@@ -76,4 +73,4 @@ def _values(values: Value) -> str:
         return value_text(values)
     known = [name for name in ("base", "left", "right") if values.get(name, UNSET) is not UNSET]
     others = [name for name in values if name not in known]
-    return ", ".join(f"{name} {value_text(values[name])}" for name in (*known, *others))
+    return ", ".join(f"{printable(name)} {value_text(values[name])}" for name in (*known, *others))

@@ -36,18 +36,15 @@ def make_console(file: IO[str] | None = None, *, stderr: bool = False) -> Consol
     return Console(file=file, stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
-def make_table(*columns: str, title: str | None = None, right: Collection[str] = ()) -> Table:
+def make_table(*columns: str, right: Collection[str] = ()) -> Table:
     """Return a table without lines; what does not fit into a cell goes on below, nothing is cut off.
 
     Columns in ``right`` hold something short, aligned to the right and kept in one line.
     """
-    shown = None if title is None else plain(title)
-    table = Table(title=shown, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
         short = name in right
-        table.add_column(
-            name, overflow="fold", header_style="dim", no_wrap=short, justify="right" if short else "left"
-        )
+        table.add_column(name, overflow="fold", header_style="dim", no_wrap=short, justify="right" if short else "left")
     return table
 
 
@@ -85,7 +82,7 @@ def _needs_quotes(text: str) -> bool:
 
 
 def json_text(value: Any) -> str:
-    """Return ``value`` as JSON in one line; what could drive a terminal stands there as ``\\u…``, the same in JSON."""
+    """Return ``value`` as JSON in one line; what could drive a terminal is escaped there, which JSON reads the same."""
     text = encode_json(value).decode()
     if printable(text) == text:
         return text
@@ -134,4 +131,3 @@ def record_cell(side: NamesRecord | None, *, narrow: bool) -> Text:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return ``1 line``, ``2 lines``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-

@@ -65,9 +65,12 @@ def publish(
 ) -> None:
     """Publish change events from a file, each line confirmed by the broker.
 
-    A line is a full CloudEvent, or short: app, table, key, operation, version, fields (also id, time, modified_by,
-    instruction). Faulty lines are listed with all their faults, the others are published. The same line published
-    again is the same event, and changes nothing.
+    A line is a full CloudEvent, or short: app, table, key, operation, version,
+    fields; also id, time, modified_by, instruction.
+
+    Faulty lines are listed with all their faults, the others are published.
+
+    The same line published again is the same event, and changes nothing.
     """
     with session(as_json=as_json) as current, _opened(file, rereadable=strict) as lines:
         raise typer.Exit(publish_file(current, lines, strict=strict))
@@ -85,6 +88,7 @@ def publish_file(current: Session, file: IO[bytes], *, strict: bool) -> ExitCode
         if not report.refused:
             with closing(current.broker().publisher()) as publisher:
                 _publish_lines(publisher, seen("publishing", read_lines(file, ns, limits)), report)
+    report.refused.sort(key=lambda one: one["line"])
     _tell(current, report, strict=strict)
     return ExitCode.REFUSED if report.refused or report.error else ExitCode.DONE
 
@@ -93,7 +97,7 @@ def publish_file(current: Session, file: IO[bytes], *, strict: bool) -> ExitCode
 def _opened(name: str, *, rereadable: bool) -> Iterator[IO[bytes]]:
     """Give the file, stdin for ``-``; a pipe that has to be read twice is copied first."""
     try:
-        opened = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")
+        opened = nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - below
     except OSError as error:
         raise typer.BadParameter(f"{name} cannot be read: {error.strerror}") from error
     with opened as file:
@@ -109,7 +113,7 @@ def _opened(name: str, *, rereadable: bool) -> Iterator[IO[bytes]]:
 @contextmanager
 def _progress(current: Session, file: IO[bytes]) -> Iterator[Callable[[str, Iterable[Line]], Iterator[Line]]]:
     """Give what passes lines on and shows how far the reading is, where a person watches."""
-    size = os.stat(file.fileno()).st_size if file.seekable() and current.err.is_terminal else None
+    size = os.fstat(file.fileno()).st_size if file.seekable() and current.err.is_terminal else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=current.err, transient=True, disable=not current.err.is_terminal) as progress:
 
@@ -154,7 +158,9 @@ def _publish_batch(publisher: Publisher, batch: list[Line], report: Report) -> N
                 _note(line, outcome, report)
         left = unknown
     if left:
-        raise BrokerUnavailableError(f"the broker did not confirm {counted(len(left), 'line')} from {left[0].number} on")
+        raise BrokerUnavailableError(
+            f"the broker did not confirm {counted(len(left), 'line')} from {left[0].number} on"
+        )
 
 
 def _note(line: Line, outcome: PublishOutcome, report: Report) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from messages.transport.ports import Delivery
 from messages.transport.urls import EmbeddedUrl, parse_broker_url
 from messages.values import decode_json
 from ops.options import AsJson
-from ops.printing import counted, make_table, plain, say
+from ops.printing import counted, make_table, plain, say, time_text
 from ops.wiring import Session, session
 
 MAX_LOOKED_AT = 1_000
@@ -89,7 +91,8 @@ def tap(
 ) -> None:
     """Look at the first messages of a queue and leave them there.
 
-    The embedded broker allows a look. RabbitMQ does not: there they are taken and put back, marked as redelivered.
+    RabbitMQ allows no look: there they are taken and put back, marked as
+    redelivered. The embedded broker does not notice.
     """
     with session(as_json=as_json) as current:
         broker, name = current.broker(), queue_name(current.settings.namespace, queue)
@@ -110,9 +113,17 @@ def messages_table(found: list[Delivery]) -> Table:
     table = make_table("time", "type", "id", "source", "subject", "bytes", right=("bytes",))
     for delivery in found:
         event = envelope_of(delivery)
-        cells = (plain(event.get(name)) for name in ("time", "type", "id", "source", "subject"))
-        table.add_row(*cells, plain(f"{len(delivery.body):,}"))
+        cells = [plain(event.get(name)) for name in ("type", "id", "source", "subject")]
+        table.add_row(_time(event.get("time")), *cells, plain(f"{len(delivery.body):,}"))
     return table
+
+
+def _time(text: Any) -> Text:
+    """Return when the event says it happened, in the short form if it is a time at all."""
+    try:
+        return plain(time_text(msgspec.convert(text, datetime | None)))
+    except (ValueError, OverflowError):
+        return plain(text)
 
 
 def taken_and_put_back(current: Session) -> str:

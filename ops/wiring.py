@@ -1,4 +1,4 @@
-"""Where the command line meets the world: environment, clock, chance, streams, and what is said when the world fails."""
+"""Where the command line meets the world: environment, clock, chance, streams, and what to say when it fails."""
 
 from __future__ import annotations
 

@@ -4,5 +4,5 @@ Every function takes a connection inside a transaction (``store.connect``) and w
 it runs does not depend on how many rows it is given, and for none it runs none.
 
 Locks are taken in this order, and nothing takes one to the left of one it holds (docs/decisions/0004-lock-order.md):
-work due → handled ids → match values → arrivals → records (app, table, key) → couplings (number).
+work due → handled ids → match values → records (app, table, key) → couplings (number) → arrivals.
 """

@@ -16,7 +16,7 @@ from store.documents import Document
 from store.failures import AlreadyCoupledError
 from store.model import Coupling, CouplingStatus, Side, Wait
 from store.numbers import fresh
-from store.sets import RECORD, Statement, names
+from store.sets import RECORD, Statement, indexable, names
 from store.sets import numbers as numbers_set
 
 __all__ = [
@@ -228,7 +228,7 @@ def references(connection: Connection, waits: Collection[Wait]) -> dict[Wait, st
     """Return the key on the other side of each awaited record that is coupled; the others are absent."""
     if not waits:
         return {}
-    rows = _REFERENCES.run(connection, given=[(wait.mapping, wait.side, wait.key) for wait in set(waits)])
+    rows = _REFERENCES.run(connection, given=[(wait.mapping, wait.side, indexable(wait.key)) for wait in set(waits)])
     return {Wait(row.mapping, Side(row.side), row.key): row.counterpart for row in rows if row.counterpart is not None}
 
 

@@ -6,7 +6,6 @@ Whoever matches locks the match values first; whoever takes the answer to a crea
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection
 from typing import TypeAlias
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 
 from messages.records import RecordRef
 from store.model import Side
-from store.sets import RECORD, Statement, words
+from store.sets import RECORD, Statement, indexable, words
 
 Entry: TypeAlias = tuple[str, Side, RecordRef, tuple[tuple[int, str], ...]]
 """Mapping, side, record, and the record's value for each group that it has one for."""
@@ -27,9 +26,6 @@ MatchValue: TypeAlias = tuple[str, str]
 
 CANDIDATES_MAX = 21
 """One more than an error shows (``candidates`` holds at most 20)."""
-
-_LONGEST_VALUE = 200
-"""Longer values are kept as digests: an index entry of PostgreSQL holds some 2,700 bytes."""
 
 _VALUE = "mapping text, value text"
 _ENTRY = f"mapping text, side text, {RECORD}"
@@ -128,7 +124,7 @@ class Candidates(msgspec.Struct, frozen=True):
 def lock_values(connection: Connection, values: Collection[MatchValue]) -> None:
     """Lock these values until the transaction ends: nobody else matches by them meanwhile. Once in a transaction."""
     if values:
-        rows = dict.fromkeys((mapping, _short(value)) for mapping, value in values)
+        rows = dict.fromkeys((mapping, indexable(value)) for mapping, value in values)
         _INSERT_MISSING.run(connection, given=rows)
         _LOCK.run(connection, given=rows).all()
 
@@ -140,7 +136,7 @@ def save(connection: Connection, entries: Collection[Entry]) -> None:
     latest = {(mapping, ref): (mapping, side, ref, values) for mapping, side, ref, values in entries}
     names = {key: (mapping, side, ref.app, ref.table, ref.key) for key, (mapping, side, ref, _) in latest.items()}
     given = [
-        (*names[key], group, _short(value)) for key, (_, _, _, values) in latest.items() for group, value in values
+        (*names[key], group, indexable(value)) for key, (_, _, _, values) in latest.items() for group, value in values
     ]
     _DELETE_OTHERS.run(connection, records=names.values(), given=given)
     if given:
@@ -152,7 +148,7 @@ def candidates(connection: Connection, keys: Collection[Key]) -> dict[Key, Candi
     found: dict[Key, Candidates] = {key: Candidates() for key in keys}
     if not found:
         return found
-    short = {key: (*key[:3], _short(key[3])) for key in found}
+    short = {key: (*key[:3], indexable(key[3])) for key in found}
     records: dict[tuple[object, ...], list[RecordRef]] = defaultdict(list)
     totals: dict[tuple[object, ...], int] = {}
     for row in _CANDIDATES.run(connection, given=set(short.values())):
@@ -170,7 +166,7 @@ def creating(connection: Connection, values: Collection[MatchValue]) -> dict[Mat
     if not values:
         return {}
     found: dict[tuple[str, str], list[tuple[str, Side]]] = defaultdict(list)
-    short = {(mapping, value): (mapping, _short(value)) for mapping, value in values}
+    short = {(mapping, value): (mapping, indexable(value)) for mapping, value in values}
     for row in _CREATING.run(connection, given=set(short.values())):
         found[row.mapping, row.value].append((row.instruction, Side(row.side)))
     return {value: found[kept] for value, kept in short.items() if kept in found}
@@ -179,7 +175,7 @@ def creating(connection: Connection, values: Collection[MatchValue]) -> dict[Mat
 def mark_creating(connection: Connection, marks: Collection[tuple[str, str, str, Side]]) -> None:
     """Note (mapping, value, instruction, side): this instruction creates a record with this value on this side."""
     if marks:
-        rows = {(mapping, _short(value), instruction, side) for mapping, value, instruction, side in marks}
+        rows = {(mapping, indexable(value), instruction, side) for mapping, value, instruction, side in marks}
         _MARK_CREATING.run(connection, given=rows)
 
 
@@ -194,10 +190,3 @@ def clear_creating(connection: Connection, instructions: Collection[str]) -> Non
     """Forget these creates: they are answered."""
     if instructions:
         _CLEAR_CREATING.run(connection, given=words(instructions))
-
-
-def _short(value: str) -> str:
-    """Return ``value``, or a digest of one that no index, or no text column, takes; the same again for a digest."""
-    if len(value) <= _LONGEST_VALUE and "\0" not in value:
-        return value
-    return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"

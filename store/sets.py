@@ -7,6 +7,7 @@ database: ``json_to_recordset`` on PostgreSQL, ``json_each`` on SQLite.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection, CursorResult, TextClause, bindparam, text
 
 from messages.records import RecordRef
+from messages.topology import MAX_KEY_BYTES
 from store.columns import UtcDateTime, microseconds
 
 RECORD = "app text, table_name text, key text"
@@ -134,3 +136,14 @@ def numbers(values: Iterable[int]) -> list[tuple[object, ...]]:
 def words(values: Iterable[str]) -> list[tuple[object, ...]]:
     """Return the rows of a set of one ``text`` column."""
     return [(value,) for value in values]
+
+
+def indexable(value: str) -> str:
+    """Return ``value``, or a digest of one that no record key can be: so that any field value can be looked up.
+
+    An index entry of PostgreSQL holds some 2,700 bytes, and no text column takes a NUL.
+    """
+    encoded = value.encode("utf-8", "surrogatepass")
+    if len(encoded) <= MAX_KEY_BYTES and "\0" not in value:
+        return value
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

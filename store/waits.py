@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection
 
 from store.model import Wait
-from store.sets import Statement, numbers
+from store.sets import Statement, indexable, numbers
 
 _WAIT = "mapping text, side text, key text"
 
@@ -33,7 +33,7 @@ def replace(connection: Connection, waits_by_coupling: Mapping[int, tuple[Wait, 
     if not waits_by_coupling:
         return
     _DELETE.run(connection, given=numbers(waits_by_coupling))
-    rows = [(wait.mapping, wait.side, wait.key, id_) for id_, waits in waits_by_coupling.items() for wait in waits]
+    rows = [(*_row(wait), id_) for id_, waits in waits_by_coupling.items() for wait in waits]
     if rows:
         _INSERT.run(connection, given=rows)
 
@@ -42,4 +42,8 @@ def waiting_on(connection: Connection, waits: Collection[Wait]) -> set[int]:
     """Return the numbers of the couplings that wait for one of these."""
     if not waits:
         return set()
-    return set(_WAITING.run(connection, given=[(wait.mapping, wait.side, wait.key) for wait in waits]).scalars())
+    return set(_WAITING.run(connection, given=map(_row, waits)).scalars())
+
+
+def _row(wait: Wait) -> tuple[str, str, str]:
+    return wait.mapping, wait.side, indexable(wait.key)

@@ -14,7 +14,7 @@ from tests.services import Service, Services, empty, fresh_database, remove
 
 SERVICES = pytest.StashKey[Services]()
 
-NEEDS = {"store": {"postgres_url", "store_url"}, "broker": {"amqp_url", "broker_url"}}
+NEEDS = {"store": {"postgres_url", "store_url", "backend"}, "broker": {"amqp_url", "broker_url", "backend"}}
 """The fixtures that need a service of each kind."""
 
 TEST_APPS = ("a", "b", "bc", "c", "crm", "erp", "sales", "third", "x", "y")

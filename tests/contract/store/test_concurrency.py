@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -56,6 +55,10 @@ def _lock_couplings(connection: Connection, numbers: range) -> None:
     couplings.lock(connection, [make(number) for number in numbers for make in (bc, sales)])
 
 
+def _locking(lock: Callable[[Connection, range], None], numbers: range) -> Callable[[Connection], None]:
+    return lambda connection: lock(connection, numbers)
+
+
 @pytest.mark.parametrize("lock", [_lock_values, _lock_arrivals, _lock_records, _lock_couplings])
 def test_overlapping_locks_never_deadlock(shared_store: Store, lock: Callable[[Connection, range], None]) -> None:
     """Two batches about the same records would stop each other, and one of them would be rolled back."""
@@ -68,7 +71,7 @@ def test_overlapping_locks_never_deadlock(shared_store: Store, lock: Callable[[C
         # Every round some of the rows to be locked are there from the round before, and some are still to be made.
         first, last = number * 100, number * 100 + 400
         forwards, backwards = range(first, last), range(last, first, -1)
-        _together(shared_store, [partial(lock, numbers=numbers) for numbers in (forwards, backwards) * 2])
+        _together(shared_store, [_locking(lock, numbers) for numbers in (forwards, backwards) * 2])
 
 
 def test_a_lock_sees_what_the_one_before_it_wrote(shared_store: Store) -> None:

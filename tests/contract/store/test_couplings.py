@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection
 
 from messages.errors import ErrorKind, ErrorStatus
+from messages.topology import MAX_KEY_BYTES
 from store import couplings
 from store.connect import Store
 from store.couplings import AlreadyCoupledError, Standing, standing
@@ -143,6 +144,14 @@ def test_pages(connection: Connection) -> None:
     assert couplings.page(connection, record=sales(1), limit=9) == [kept[0], kept[-1]]
     assert couplings.page(connection, record=bc(7), limit=9) == [kept[6]]
     assert couplings.page(connection, status=Standing.SKIPPED, limit=9) == kept[2:4]
+
+
+def test_the_longest_key_can_be_referred_to(connection: Connection) -> None:
+    """A record whose key is as long as the wire allows would never be found by a reference, or stop its batch."""
+    longest = "é" * (MAX_KEY_BYTES // 2)
+    couplings.insert(connection, [plain(bc(longest), sales("A"), mapping="salesperson")])
+    wait = Wait("salesperson", Side.LEFT, longest)
+    assert couplings.references(connection, [wait]) == {wait: "A"}
 
 
 def test_references_lead_to_the_other_side(connection: Connection) -> None:

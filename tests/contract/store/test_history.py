@@ -145,6 +145,14 @@ def test_waits_are_replaced_and_found(connection: Connection) -> None:
     assert waits.waiting_on(connection, [jo, lm, Wait("salesperson", Side.RIGHT, "JO")]) == {1, 2}
 
 
+def test_any_field_value_can_be_waited_for(connection: Connection) -> None:
+    """A reference of a megabyte, or with a NUL in it, would stop every batch that it is in."""
+    odd = [Wait("salesperson", Side.LEFT, "x" * 1_000_000), Wait("salesperson", Side.LEFT, "a\0b")]
+    waits.replace(connection, {1: (odd[0],), 2: (odd[1],)})
+    assert [waits.waiting_on(connection, [wait]) for wait in odd] == [{1}, {2}]
+    assert couplings.references(connection, odd) == {}
+
+
 def test_the_log_of_a_record(connection: Connection) -> None:
     """What was overwritten would not be found again, or be shown in another order than it happened in."""
     log.append(connection, [line(bc(1), detail=str(number), outcome="merged") for number in range(300)])
