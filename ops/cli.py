@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -53,7 +53,10 @@ def _examples(*lines: str) -> str:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
     if wanted:
-        typer.echo(f"recouple {version('recouple')}")
+        try:
+            typer.echo(f"recouple {version('recouple')}")
+        except PackageNotFoundError:
+            typer.echo("recouple, from a checkout that is not installed")
         raise typer.Exit
 
 
@@ -67,7 +70,7 @@ def _recouple(
     pass
 
 
-app.command("demo", rich_help_panel=_RUN, epilog=_examples("recouple demo"))(demo)
+app.command("demo", rich_help_panel=_RUN, epilog=_examples("recouple demo", "recouple demo --keep northwind"))(demo)
 app.command("setup", rich_help_panel=_RUN, epilog=_examples("recouple setup", "recouple setup --json"))(setup)
 app.command(
     "work",
@@ -152,4 +155,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal cannot show, nothing crashes on it
-    app()
+    app(prog_name="recouple")

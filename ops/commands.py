@@ -11,7 +11,6 @@ from messages.records import RecordRef
 from messages.values import Value
 from ops.options import AsJson, NoWait, Reason, Timeout, read_record
 from ops.ordering import Terms, order
-from ops.printing import counted
 from ops.wiring import session
 
 
@@ -77,6 +76,8 @@ def _coupled(left: RecordRef, right: RecordRef, result: dict[str, Value]) -> str
 
 
 def _loaded(result: dict[str, Value]) -> str:
-    waiting = ", ".join(result.get("waiting_for_other_table") or ())
-    told = f"{result['table']} is loaded: {counted(result.get('released', 0), 'waiting record')} released."
-    return f"{told} Still waiting for the other table of {waiting}." if waiting else told
+    opened = ", ".join(result.get("opened") or ())
+    waiting = ", ".join(result.get("waiting_for_the_other_table") or ())
+    told = f"{result['table']} is loaded."
+    told += f" What waited under {opened} is matched or created now." if opened else ""
+    return told + (f" Under {waiting} the other table is still to be loaded." if waiting else "")

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Connection
 
 from messages.errors import ErrorStatus
@@ -90,15 +91,18 @@ def coupling_rows(conn: Connection, couplings: list[Coupling]) -> list[CouplingR
 
 def couplings_table(rows: list[CouplingRow], width: int) -> Table:
     """Return the list for a terminal of ``width``."""
-    table = make_table("coupling", "mapping", "status", "left", "", "right", "", "error", right=("coupling", "error"))
+    table = make_table("coupling", "status", "mapping", "left", "right", "error", right=("coupling", "error"))
+    narrow = width < ROOMY
     for row in rows:
-        cells = [
-            cell
-            for side in (row.left, row.right)
-            for cell in (record_cell(side, narrow=width < ROOMY), plain(_state(side), "dim"))
-        ]
-        table.add_row(plain(row.coupling), plain(row.mapping), plain(row.status), *cells, plain(row.error))
+        cells = (_cell(side, narrow=narrow) for side in (row.left, row.right))
+        table.add_row(plain(row.coupling), plain(row.status), plain(row.mapping), *cells, plain(row.error))
     return table
+
+
+def _cell(side: RecordRow | None, *, narrow: bool) -> Text:
+    if side is None:
+        return Text("being created", style="dim")
+    return Text.assemble(record_cell(side, narrow=narrow), "\n" if narrow else "  ", (_state(side), "dim"))
 
 
 def _record(record: RecordRef | None, images: dict[RecordRef, Image]) -> RecordRow | None:
@@ -108,9 +112,7 @@ def _record(record: RecordRef | None, images: dict[RecordRef, Image]) -> RecordR
     return RecordRow(app=record.app, table=record.table, key=record.key, exists=image.exists, version=image.version)
 
 
-def _state(side: RecordRow | None) -> str:
-    if side is None:
-        return "being created"
+def _state(side: RecordRow) -> str:
     if side.exists is None:
         return "unknown"
     at = "" if side.version is None else f"v{side.version}"

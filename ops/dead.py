@@ -18,7 +18,7 @@ from messages.dead_letters import HEADER_PREFIX, encode_replay
 from messages.topology import app_of_changes_queue, commands_queue, dead_queue, instructions_queue
 from messages.transport.ports import Delivery, Publisher, PublishOutcome
 from ops.options import AsJson
-from ops.printing import counted, make_table, plain, say
+from ops.printing import counted, make_table, plain, say, told_time
 from ops.queues_view import MAX_LOOKED_AT, MessageRow, envelope_of, message_row, queue_name, taken_and_put_back
 from ops.wiring import ExitCode, Session, session
 
@@ -143,11 +143,11 @@ def _show(current: Session, selection: Selection) -> ExitCode:
 
 def dead_table(found: Iterable[Delivery]) -> Table:
     """Return why each message is dead, where it came from, and what it says it is."""
-    table = make_table("at", "reason", "from", "message", "detail")
+    table = make_table("at", "reason", "from", "message", "detail", right=("at",))
     for delivery in found:
         why, event = said(delivery), envelope_of(delivery)
         what = " ".join(str(event[name]) for name in ("id", "subject") if event.get(name))
-        table.add_row(*map(plain, (why["at"], why["reason"], delivery.routing_key, what, why["detail"])))
+        table.add_row(told_time(why["at"]), *map(plain, (why["reason"], delivery.routing_key, what, why["detail"])))
     return table
 
 

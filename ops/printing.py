@@ -11,6 +11,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Protocol
 
+import msgspec
 from msgspec import UNSET
 from rich.console import Console
 from rich.table import Table
@@ -92,6 +93,14 @@ def json_text(value: Any) -> str:
 def time_text(moment: datetime | None) -> str:
     """Return ``2026-11-20 08:00:00Z``, UTC wherever the reader is."""
     return UNKNOWN if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def told_time(told: Any) -> Text:
+    """Return in the short form what a message says is a time; as it stands where it is none."""
+    try:
+        return Text(time_text(msgspec.convert(told, datetime | None)))
+    except (ValueError, OverflowError):
+        return plain(told)
 
 
 def age_text(since: datetime, now: datetime) -> str:

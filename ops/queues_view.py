@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from messages.transport.ports import Delivery
 from messages.transport.urls import EmbeddedUrl, parse_broker_url
 from messages.values import decode_json
 from ops.options import AsJson
-from ops.printing import counted, make_table, plain, say, time_text
+from ops.printing import counted, make_table, plain, say, told_time
 from ops.wiring import Session, session
 
 MAX_LOOKED_AT = 1_000
@@ -110,20 +108,12 @@ def tap(
 
 def messages_table(found: list[Delivery]) -> Table:
     """Return a line or two for each message: what it says it is."""
-    table = make_table("time", "type", "id", "source", "subject", "bytes", right=("bytes",))
+    table = make_table("time", "type", "id", "source", "subject", "bytes", right=("time", "bytes"))
     for delivery in found:
         event = envelope_of(delivery)
         cells = [plain(event.get(name)) for name in ("type", "id", "source", "subject")]
-        table.add_row(_time(event.get("time")), *cells, plain(f"{len(delivery.body):,}"))
+        table.add_row(told_time(event.get("time")), *cells, plain(f"{len(delivery.body):,}"))
     return table
-
-
-def _time(text: Any) -> Text:
-    """Return when the event says it happened, in the short form if it is a time at all."""
-    try:
-        return plain(time_text(msgspec.convert(text, datetime | None)))
-    except (ValueError, OverflowError):
-        return plain(text)
 
 
 def taken_and_put_back(current: Session) -> str:

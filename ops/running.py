@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,11 +50,17 @@ def work(
         raise typer.Exit(bootstrap.work(current.settings, plan))
 
 
-def demo() -> None:
+def demo(
+    *,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep everything in this new or empty folder, to look at.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the whole story on the embedded store and broker, in a temporary folder; nothing is needed, nothing left."""
     from ops.demo.story import run  # noqa: PLC0415 - nothing else needs it
 
-    raise typer.Exit(run(make_console()))
+    raise typer.Exit(run(make_console(), keep=keep, as_json=as_json))
 
 
 def _told(report: SetupReport) -> list[str]:

@@ -19,7 +19,7 @@ Key: TypeAlias = tuple[str, RecordRef]
 """Mapping and record."""
 
 _ERROR = Document(OpenError)
-_COLUMNS = "mapping, app, table_name, key, side, since, waits_for, gated, error"
+_COLUMNS = "mapping, app, table_name, key, side, since, waits_for, gated, error, traceparent"
 _ARRIVAL = ", ".join(f"a.{name}" for name in _COLUMNS.split(", "))
 _KEY = f"mapping text, {RECORD}"
 
@@ -28,16 +28,16 @@ _PUT = Statement(
     INSERT INTO arrivals ({_COLUMNS}) SELECT {_COLUMNS} FROM {{given}} WHERE true ORDER BY mapping, app, table_name, key
     ON CONFLICT (key, table_name, app, mapping) DO UPDATE
     SET side = excluded.side, since = excluded.since, waits_for = excluded.waits_for, gated = excluded.gated,
-        error = excluded.error
+        error = excluded.error, traceparent = excluded.traceparent
     """,
-    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text",
+    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text, traceparent text",
 )
 _ARRIVE = Statement(
     f"""
     INSERT INTO arrivals ({_COLUMNS}) SELECT {_COLUMNS} FROM {{given}} WHERE true ORDER BY mapping, app, table_name, key
-    ON CONFLICT (key, table_name, app, mapping) DO UPDATE SET gated = excluded.gated
+    ON CONFLICT (key, table_name, app, mapping) DO UPDATE SET gated = excluded.gated, traceparent = excluded.traceparent
     """,
-    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text",
+    given=f"{_KEY}, side text, since time, waits_for text, gated bool, error text, traceparent text",
 )
 _LOCK = Statement(
     f"""
@@ -85,6 +85,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         waits_for: The create whose answer it waits for (R15).
         gated: The tables of the mapping are not all loaded yet.
         error: The open ``match_ambiguous`` error, where it matches several.
+        traceparent: Of the event that announced it.
     """
 
     mapping: str
@@ -94,6 +95,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str | None = None
     gated: bool = False
     error: OpenError | None = None
+    traceparent: str | None = None
 
 
 def arrive(connection: Connection, arrivals: Collection[Arrival]) -> None:
@@ -164,13 +166,23 @@ def _arrival(row: Row[Any]) -> Arrival:
         waits_for=row.waits_for,
         gated=bool(row.gated),
         error=None if row.error is None else _ERROR.read(row.error),
+        traceparent=row.traceparent,
     )
 
 
 def _row(arrival: Arrival) -> tuple[object, ...]:
     name = (arrival.record.app, arrival.record.table, arrival.record.key)
     error = None if arrival.error is None else _ERROR.write(arrival.error)
-    return (arrival.mapping, *name, arrival.side, arrival.since, arrival.waits_for, arrival.gated, error)
+    return (
+        arrival.mapping,
+        *name,
+        arrival.side,
+        arrival.since,
+        arrival.waits_for,
+        arrival.gated,
+        error,
+        arrival.traceparent,
+    )
 
 
 def _names(keys: Collection[Key]) -> list[tuple[object, ...]]:

@@ -45,6 +45,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         life_version: The version of the last create or delete; nothing older is taken.
         modified_by, modified_at: The last change, whoever made it.
         user_modified_at: The last change that was not ours (R12).
+        user_modified_version, user_modified_before: The version of that change, and of what it took the place, in case
+            an outcome says later that it was ours.
         clipped: A time that orders the record lay in the future and was clipped to its arrival.
     """
 
@@ -58,6 +60,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     modified_by: str | None = None
     modified_at: datetime | None = None
     user_modified_at: datetime | None = None
+    user_modified_version: int | None = None
+    user_modified_before: datetime | None = None
     clipped: bool = False
 
 
@@ -129,6 +133,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         due_at: When to act if nothing is heard: send again, or open ``no_answer``.
         code, words: Of the last failure, where there was one; the words are the app's own and are never logged.
         overtaken: Values that users reported meanwhile for the fields in flight, by the app's own names (R11).
+        traceparent: Of the event that led to it.
     """
 
     id: str
@@ -148,15 +153,22 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
     words: str = ""
     overtaken: dict[str, list[Value]] = {}
+    traceparent: str | None = None
 
 
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The last instruction that a side applied: what still counts as ours when its change event comes late."""
+    """The last instruction that a side applied: what still counts as ours when its change event comes late.
+
+    Attributes:
+        values: What was written, by the app's own names.
+        replaced: What the image held before.
+    """
 
     instruction: str
     version: int | None
     at: datetime
     values: dict[str, Value] = {}
+    replaced: dict[str, Value] = {}
 
 
 class Alteration(msgspec.Struct, frozen=True, kw_only=True):

@@ -230,6 +230,7 @@ arrivals = Table(
     Column("waits_for", Text, index=True),
     Column("gated", Boolean, nullable=False),
     Column("error", Text),
+    Column("traceparent", Text),
     PrimaryKeyConstraint("key", "table_name", "app", "mapping"),
 )
 """Uncoupled records that wait to be matched or created."""

@@ -52,9 +52,11 @@ def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], no
     bench = Bench(desk, around, context.tokens)
     for arrival in arrival_store.lock(conn, known):
         bench.settle(arrival, apart=(arrival.mapping, arrival.record) in apart)
-    for coupling in coupling_store.insert(conn, bench.made):
+    for coupling, trace in zip(coupling_store.insert(conn, bench.made), bench.traces, strict=True):
         desk.add(coupling)
         desk.decide[coupling.id] = None
+        if trace is not None:
+            desk.traces[coupling.id] = trace
     decided = decide_touched(conn, desk)
     told = write_desk(conn, context, desk, decided, bench.touches)
     return told + _write_arrivals(conn, context, bench, now)

@@ -136,9 +136,9 @@ def lay(desk: Desk, context: Context, events: Sequence[Event]) -> tuple[list[Tou
             at_fault[event] = reject(event.delivery, fault.reason, fault.detail, fault.field, desk.now)
             continue
         touches += laid
-        for touch in laid:
-            if touch.coupling is not None and event.message.traceparent:
-                desk.traces[touch.coupling] = event.message.traceparent
+        if event.message.traceparent is not None:
+            desk.record_traces.update((touch.record, event.message.traceparent) for touch in laid)
+            desk.traces.update((touch.coupling, event.message.traceparent) for touch in laid if touch.coupling)
     return touches, at_fault
 
 
@@ -176,7 +176,8 @@ def note_arrivals(conn: Connection, context: Context, desk: Desk) -> set[tuple[s
     arrivals, entries = [], []
     for (name, record), side in wanted.items():
         mapping = context.file.mappings[name]
-        arrivals.append(Arrival(mapping=name, record=record, side=side, since=desk.now, gated=True))
+        trace = desk.record_traces.get(record)
+        arrivals.append(Arrival(mapping=name, record=record, side=side, since=desk.now, gated=True, traceparent=trace))
         entries.append((name, side, record, match_values(mapping, side, desk.image(record), {})))
     match_store.save(conn, entries)
     arrival_store.arrive(conn, arrivals)

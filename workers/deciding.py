@@ -48,7 +48,9 @@ def look_at(conn: Connection, desk: Desk, pairs: list[tuple[Coupling, Mapping]])
     """Return the situation of each coupling, with the images of both sides and the references they make."""
     records = {record for coupling, _ in pairs for side in Side if (record := coupling.record(side)) is not None}
     desk.add_images(record_store.read(conn, records - desk.images.keys()))
-    situations = [desk.situation(coupling, mapping) for coupling, mapping in pairs]
+    situations = [
+        desk.situation(desk.note_fields_mapped_later(coupling, mapping), mapping) for coupling, mapping in pairs
+    ]
     references = coupling_store.references(conn, _waits(situations))
     return [msgspec.structs.replace(situation, references=references) for situation in situations]
 

@@ -53,7 +53,7 @@ def process(store: Store, context: Context, handler: Handler, deliveries: Sequen
             process(store, context, handler, deliveries[:middle], clock)
             process(store, context, handler, deliveries[middle:], clock)
             return
-        log.error("batch.failed", queue=deliveries[0].queue, exc_info=fault)
+        log.error("batch.failed", queue=deliveries[0].queue, messages=1, exc_info=fault)
         _commit(store, context, _bury_failed(fault), deliveries, clock)
 
 

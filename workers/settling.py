@@ -65,6 +65,7 @@ class Bench:
 
     Attributes:
         made: Couplings to be stored and decided.
+        traces: For each of these, the trace of the event that led to it.
         gone: Arrivals that wait no more.
         kept: Arrivals that go on waiting, as they were and as they are now.
         again: Arrivals that changed since they were looked at; to be settled anew.
@@ -73,6 +74,7 @@ class Bench:
     def __init__(self, desk: Desk, around: Surroundings, tokens: Callable[[], str]) -> None:
         self.desk, self.around, self._tokens = desk, around, tokens
         self.made: list[Coupling] = []
+        self.traces: list[str | None] = []
         self.touches: list[Touch] = []
         self.gone: list[Arrival] = []
         self.kept: list[tuple[Arrival, Arrival]] = []
@@ -188,6 +190,7 @@ class Bench:
         pair = (arrival.record, partner) if arrival.side is Side.LEFT else (partner, arrival.record)
         coupling = new_coupling(mapping, self._tokens(), *pair)
         self.made.append(coupling)
+        self.traces.append(arrival.traceparent)
         self._taken.update((mapping.name, record) for record in pair if record is not None)
         if partner is None:
             instruction = f"{coupling.token}-1-{arrival.side.other.value}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from store.model import LogLine, Sent
@@ -23,7 +23,8 @@ def log_lines(decided: Sequence[Decided], touches: Sequence[Touch], now: datetim
             word = "unchanged" if one is None else one.decision.word
             rule = rule or (None if one is None else one.decision.rule)
             instruction = instruction or (None if one is None else _instruction(one))
-            told.add(touch.coupling or 0)
+        if one is not None and word == one.decision.word:
+            told.add(one.situation.coupling.id)
         written.append(
             LogLine(
                 at=now,
@@ -73,14 +74,27 @@ def _decision_lines(one: Decided, now: datetime, *, quiet: bool) -> list[LogLine
     ]
 
 
-def lines(decided: Sequence[Decided], sent: Sequence[tuple[int, Sent]], touches: Sequence[Touch]) -> list[Line]:
-    """What the structured log says after the commit: one line per decision, error and instruction."""
-    return (
+def lines(
+    decided: Sequence[Decided], sent: Sequence[tuple[int, Sent]], touches: Sequence[Touch], traces: Mapping[int, str]
+) -> list[Line]:
+    """What the structured log says after the commit: one line per decision, error and instruction.
+
+    Args:
+        traces: Per coupling, the ``traceparent`` of the event that led to it.
+    """
+    told = (
         [_decision_line(one) for one in decided]
         + [_error_line(one) for one in decided if one.decision.event is not None]
         + [_sent_line(number, one) for number, one in sent]
         + [_touch_line(touch) for touch in touches if touch.word is not None]
     )
+    return [_traced(line, traces) for line in told] if traces else told
+
+
+def _traced(line: Line, traces: Mapping[int, str]) -> Line:
+    """Name the trace, the second part of a W3C ``traceparent``, where one is known."""
+    trace = traces.get(line.fields.get("coupling") or 0)
+    return line if trace is None else Line(event=line.event, fields={**line.fields, "trace_id": trace.split("-")[1]})
 
 
 def _decision_line(one: Decided) -> Line:
@@ -108,7 +122,7 @@ def _error_line(one: Decided) -> Line:
         "code": error.code,
         "resolution": one.decision.resolution,
     }
-    return Line(event=f"error.{one.decision.event}", fields=fields, level="info")
+    return Line(event=f"error.{one.decision.event}", fields=fields)
 
 
 def _sent_line(coupling: int, sent: Sent) -> Line:

@@ -19,7 +19,7 @@ from store import instructions as instruction_store
 from store import outbox as outbox_store
 from store import records as record_store
 from store.due import Due, DueKind
-from store.model import InstructionState
+from store.model import CouplingStatus, InstructionState
 from workers.arrivals import match_arrivals
 from workers.context import Context
 from workers.deciding import Decided, decide_touched, look_at
@@ -82,15 +82,16 @@ def _send_again(conn: Connection, context: Context, desk: Desk, items: Sequence[
     """The same instruction, the same id, the next attempt."""
     for item in items:
         coupling = desk.couplings.get(item.coupling or 0)
-        if item.kind is not DueKind.RETRY or coupling is None:
+        if item.kind is not DueKind.RETRY or coupling is None or coupling.status is CouplingStatus.CLOSED:
             continue
         for sent in coupling.flight:
             if sent.id == item.instruction and sent.state is InstructionState.BACKING_OFF:
-                due_at = answer_due(context.file.mappings[coupling.mapping], sent.side, now)
+                mapping = context.file.mappings.get(coupling.mapping)
+                due_at = None if mapping is None else answer_due(mapping, sent.side, now)
                 coupling, again = go_again(coupling, sent, due_at)
                 desk.put(coupling)
                 desk.resend.append((coupling.id, again))
-                outbox_store.put(conn, [instruction_publication(context, coupling.id, again, None, now)])
+                outbox_store.put(conn, [instruction_publication(context, coupling.id, again, now)])
 
 
 def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> list[Decided]:
@@ -103,7 +104,7 @@ def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetim
     pairs = [
         (coupling, desk.file.mappings[coupling.mapping])
         for coupling in overdue.values()
-        if coupling.mapping in desk.file.mappings
+        if coupling.mapping in desk.file.mappings and coupling.status is not CouplingStatus.CLOSED
     ]
     told = []
     for situation in look_at(conn, desk, pairs):

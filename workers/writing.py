@@ -44,7 +44,7 @@ def write_desk(
     now = desk.now
     decided = _numbered(conn, desk, decided)
     sent = [(one.situation.coupling.id, sent) for one in decided for sent in one.decision.send] + desk.reads
-    messages = _error_messages(decided, now)
+    messages = _error_messages(desk, decided)
     record_store.save(conn, desk.changed_images())
     record_store.mark_apart(conn, desk.apart)
     changed = desk.changed_couplings()
@@ -55,12 +55,12 @@ def write_desk(
     outbox_store.put(
         conn,
         [(encode_error(message, context.namespace), None) for message in messages]
-        + [instruction_publication(context, number, one, desk.traces.get(number), now) for number, one in sent],
+        + [instruction_publication(context, number, one, now) for number, one in sent],
     )
     _write_due(conn, desk, sent)
     _write_creates(conn, desk, sent)
     log_store.append(conn, log_lines(decided, touches, now))
-    return lines(decided, sent, touches)
+    return lines(decided, sent, touches, desk.traces)
 
 
 def _numbered(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> list[Decided]:
@@ -81,16 +81,17 @@ def _numbered(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> list[
     return result
 
 
-def _error_messages(decided: Iterable[Decided], now: datetime) -> list[ErrorMessage]:
+def _error_messages(desk: Desk, decided: Iterable[Decided]) -> list[ErrorMessage]:
     return [
         ErrorMessage(
             id=f"error-{told.error}-{told.revision}-{one.decision.event}",
             event=one.decision.event,
             report=told,
-            at=now,
+            at=desk.now,
+            traceparent=desk.traces.get(one.situation.coupling.id),
         )
         for one in decided
-        if one.decision.event is not None and (told := reported(one, now)) is not None
+        if one.decision.event is not None and (told := reported(one, desk.now)) is not None
     ]
 
 
@@ -107,7 +108,7 @@ def reported(one: Decided, now: datetime) -> ErrorReport | None:
 
 
 def instruction_publication(
-    context: Context, coupling: int, sent: Sent, traceparent: str | None, now: datetime
+    context: Context, coupling: int, sent: Sent, now: datetime
 ) -> tuple[Publication, str | None]:
     """The message for the app, and the instruction's id where publishing alone confirms it."""
     app = context.file.apps[sent.record.app]
@@ -122,7 +123,7 @@ def instruction_publication(
         coupling=coupling,
         reason=sent.reason,
         attempt=sent.attempt,
-        traceparent=traceparent,
+        traceparent=sent.traceparent,
     )
     publication = encode_instruction(message, context.namespace, now)
     return publication, sent.id if app.confirms is Confirms.NONE else None

@@ -1,7 +1,7 @@
 """Two business apps, simulated: each owns its records, says what changes, and does what it is instructed to do.
 
-An app here behaves as ``docs/messages.md`` asks of a real one: versions that grow, ``if_version`` honoured, an instruction
-applied once, the same answer to a repeat, and a change event for every write, also for those it was instructed to make.
+They behave as ``docs/messages.md`` asks of real ones: versions that grow, ``if_version`` honoured, an instruction done
+once, the same answer to a repeat, and a change event for every write, also for those that they were instructed to make.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from messages.changes import Change, Operation
 from messages.codec import decode_instruction, encode_change, encode_outcome
 from messages.instructions import Action, Instruction
-from messages.outcomes import Applied, FailureCode, Failed
+from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
 from messages.topology import instructions_queue
 from messages.transport.ports import Broker, Publication, PublishOutcome
@@ -56,14 +56,16 @@ class App:
         self._key_prefixes = key_prefixes
         self._clock = clock
         self._records: dict[RecordRef, Record] = {}
-        self._answers: dict[tuple[str, int | None], Applied | Failed] = {}
+        self._said: dict[tuple[str, int | None], list[Said]] = {}
         self._version = 0
         self._lock = threading.RLock()
 
     def create(self, table: str, by: str, fields: dict[str, Value], key: str | None = None) -> Change:
         """Create a record, under the next number of its table where no key is given."""
         with self._lock:
-            number = 1 + sum(change.operation is Operation.CREATE for change in self.changes if change.record.table == table)
+            number = 1 + sum(
+                change.operation is Operation.CREATE for change in self.changes if change.record.table == table
+            )
             record = RecordRef(self.name, table, key or f"{self._key_prefixes[table]}{number:04}")
             return self._write(record, Operation.CREATE, dict(fields), by)
 
@@ -96,25 +98,13 @@ class App:
         """Do what is asked, once; return the outcome, and the change event of what was written."""
         with self._lock:
             self.received.append(instruction)
-            answer = self._answers.get((instruction.id, None)) or self._answers.get((instruction.id, instruction.attempt))
-            if answer is not None:
-                return [answer]
-            refusal = self._refusal(instruction)
-            if refusal is not None:
-                self._answers[instruction.id, instruction.attempt] = refusal
-                return [refusal]
-            change = self._do(instruction)
-            applied = Applied(
-                app=self.name,
-                id=f"{instruction.id}-applied",
-                instruction=instruction.id,
-                attempt=instruction.attempt,
-                key=change.record.key,
-                version=change.version,
-                at=change.at,
-            )
-            self._answers[instruction.id, None] = applied
-            return [applied, change]
+            once, this_time = (instruction.id, None), (instruction.id, instruction.attempt)
+            said = self._said.get(once) or self._said.get(this_time)
+            if said is None:
+                refusal = self._refusal(instruction)
+                said = self._do(instruction) if refusal is None else [refusal]
+                self._said[once if refusal is None else this_time] = said
+            return said
 
     def _refusal(self, instruction: Instruction) -> Failed | None:
         if instruction.action is Action.CREATE:
@@ -136,24 +126,39 @@ class App:
             at=self._clock(),
         )
 
-    def _do(self, instruction: Instruction) -> Change:
+    def _do(self, instruction: Instruction) -> list[Said]:
+        table, key, fields = instruction.table, instruction.key, instruction.fields
+        record = RecordRef(self.name, table, key or "")
+        if instruction.action is Action.READ:
+            return [self._read(record, instruction.id)]
         if instruction.action is Action.CREATE:
-            return self.create(instruction.table, INTEGRATION_USER, instruction.fields, instruction.key)
-        record = RecordRef(self.name, instruction.table, instruction.key or "")
-        if instruction.action is Action.UPDATE:
-            return self.edit(record, INTEGRATION_USER, **instruction.fields)
-        if instruction.action is Action.DELETE:
-            return self.delete(record, INTEGRATION_USER)
+            change = self.create(table, INTEGRATION_USER, fields, key)
+        elif instruction.action is Action.UPDATE:
+            change = self.edit(record, INTEGRATION_USER, **fields)
+        else:
+            change = self.delete(record, INTEGRATION_USER)
+        applied = Applied(
+            app=self.name,
+            id=f"{instruction.id}-applied",
+            instruction=instruction.id,
+            attempt=instruction.attempt,
+            key=change.record.key,
+            version=change.version,
+            at=change.at,
+        )
+        return [applied, change]
+
+    def _read(self, record: RecordRef, instruction: str) -> Change:
         kept = self._records[record]
         return Change(
             record=record,
-            id=f"{instruction.id}-read",
+            id=f"{instruction}-read",
             operation=Operation.READ,
             version=kept.version,
             at=self._clock(),
             fields=kept.fields,
             modified_by=kept.modified_by,
-            instruction=instruction.id,
+            instruction=instruction,
         )
 
     def _write(self, record: RecordRef, operation: Operation, fields: dict[str, Value], by: str) -> Change:

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import csv
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
 from messages.values import Value
 
-_CSV = "data/northwind-customers.csv"
 _BEFORE_ADDRESS, _AFTER_ADDRESS = 4, 6
 """Columns before and after the address, which alone may hold commas, and is not quoted."""
 
 COUNTRY_CODES = {
-    **{"Argentina": "AR", "Austria": "AT", "Belgium": "BE", "Brazil": "BR", "Canada": "CA", "Denmark": "DK"},
-    **{"Finland": "FI", "France": "FR", "Germany": "DE", "Ireland": "IE", "Italy": "IT", "Mexico": "MX"},
-    **{"Norway": "NO", "Poland": "PL", "Portugal": "PT", "Spain": "ES", "Sweden": "SE", "Switzerland": "CH"},
-    **{"UK": "GB", "USA": "US", "Venezuela": "VE"},
+    "Argentina": "AR",
+    "Austria": "AT",
+    "Belgium": "BE",
+    "Brazil": "BR",
+    "Canada": "CA",
+    "Denmark": "DK",
+    "Finland": "FI",
+    "France": "FR",
+    "Germany": "DE",
+    "Ireland": "IE",
+    "Italy": "IT",
+    "Mexico": "MX",
+    "Norway": "NO",
+    "Poland": "PL",
+    "Portugal": "PT",
+    "Spain": "ES",
+    "Sweden": "SE",
+    "Switzerland": "CH",
+    "UK": "GB",
+    "USA": "US",
+    "Venezuela": "VE",
 }
 """ISO 3166 codes, as the ERP writes countries; the CRM writes their names."""
 
 
-class Customer(msgspec.Struct, frozen=True):
+class Customer(msgspec.Struct, frozen=True, array_like=True):
     """One row of the table, in the order of its columns; ``None`` where the file says ``NULL``."""
 
     number: str
@@ -40,15 +56,15 @@ class Customer(msgspec.Struct, frozen=True):
 
 def read_customers() -> list[Customer]:
     """Return all customers, in the order of the file."""
-    with (files(__package__) / _CSV).open(encoding="utf-8", newline="") as stream:
-        _names, *rows = csv.reader(stream)
+    text = Path(__file__).with_name("data").joinpath("northwind-customers.csv").read_text(encoding="utf-8")
+    _names, *rows = csv.reader(text.splitlines())
     return [_customer(row) for row in rows]
 
 
 def _customer(row: list[str]) -> Customer:
     address = ",".join(row[_BEFORE_ADDRESS:-_AFTER_ADDRESS])
     columns = [*row[:_BEFORE_ADDRESS], address, *row[-_AFTER_ADDRESS:]]
-    return Customer(*[None if text == "NULL" else text for text in columns])
+    return msgspec.convert([None if text == "NULL" else text for text in columns], Customer)
 
 
 def as_bc_customer(customer: Customer) -> dict[str, Value]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import pika
@@ -55,7 +56,7 @@ class PikaClient:
         self.arrived: dict[str, list[Received]] = defaultdict(list)
         self._namespace, self._queues, self._markers = namespace, queues, set[str]()
         self._returned: list[str] = []
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        self._connection = pika.BlockingConnection(_parameters(url))
         self._out, inbound = self._connection.channel(), self._connection.channel()
         self._out.add_on_return_callback(self._note_return)
         for queue in queues:
@@ -99,6 +100,14 @@ class PikaClient:
             return
         known = {name: value for name, value in vars(properties).items() if value is not None}
         self.arrived[queue].append(Received(method.routing_key, body, known))
+
+
+def _parameters(url: str) -> pika.ConnectionParameters:
+    """Read ``amqp://user:password@host:port/vhost``; in pika's own reading ``//`` would be a vhost without a name."""
+    parts = urlsplit(url)
+    credentials = pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    vhost = unquote(parts.path[1:]) or "/"
+    return pika.ConnectionParameters(parts.hostname, parts.port or 5672, vhost, credentials, heartbeat=0)
 
 
 class EmbeddedClient:

@@ -131,12 +131,11 @@ class Stage:
         """Return the outcome: done, one version after the one that the instruction named, unless told otherwise."""
         if version is None:
             version = instruction["data"]["if_version"] + 1
-        return applied(self._app_of(instruction), instruction["id"], version, **data)
+        return applied(self._app_of(instruction), instruction, version, **data)
 
     def refuse(self, instruction: dict[str, Any], code: str, **data: Any) -> Message:
         """Return the outcome: not done."""
-        attempt = instruction["data"]["attempt"]
-        return failed(self._app_of(instruction), instruction["id"], code, attempt=attempt, **data)
+        return failed(self._app_of(instruction), instruction, code, **data)
 
     def _app_of(self, instruction: dict[str, Any]) -> str:
         return next(app for app in self.apps if instruction in self._instructed(app))

@@ -88,15 +88,15 @@ def change(record: str, operation: str, version: int | None, fields: Any = None,
     return message(event, f"{app}.{table}.{operation}", app)
 
 
-def applied(app: str, instruction: str, version: int | None, **data: Any) -> Message:
-    """Return an outcome: done, at this version of the record."""
-    known = {"instruction": instruction} | ({} if version is None else {"version": version})
-    return _outcome(app, "applied", known | data)
+def applied(app: str, instruction: Mapping[str, Any], version: int | None, **data: Any) -> Message:
+    """Return the outcome of an instruction: done, at this version of the record."""
+    return _outcome(app, "applied", instruction, ({} if version is None else {"version": version}) | data)
 
 
-def failed(app: str, instruction: str, code: str, **data: Any) -> Message:
-    """Return an outcome: not done."""
-    return _outcome(app, "failed", {"instruction": instruction, "code": code} | data)
+def failed(app: str, instruction: Mapping[str, Any], code: str, **data: Any) -> Message:
+    """Return the outcome of an instruction: not done."""
+    attempt = instruction["data"]["attempt"]
+    return _outcome(app, "failed", instruction, {"attempt": attempt, "code": code} | data)
 
 
 def command(name: str, reply_to: str, data: Mapping[str, Any]) -> Message:
@@ -125,13 +125,14 @@ def message(event: Mapping[str, Any], routing_key: str, app: str, exchange: str 
     return Message(exchange, routing_key, json.dumps(event).encode(), properties)
 
 
-def _outcome(app: str, what: str, data: Mapping[str, Any]) -> Message:
+def _outcome(app: str, what: str, instruction: Mapping[str, Any], data: Mapping[str, Any]) -> Message:
     event = {
         "specversion": "1.0",
         "id": fresh_id("o"),
         "source": app,
         "type": f"recouple.instruction.{what}",
         "time": rfc3339(datetime.now(UTC)),
-        "data": dict(data),
+        "data": {"instruction": instruction["id"], **data},
     }
+    event |= {"traceparent": instruction["traceparent"]} if "traceparent" in instruction else {}
     return message(event, f"{app}.outcome", app)

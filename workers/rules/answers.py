@@ -16,7 +16,7 @@ from msgspec import UNSET
 from messages.changes import Change, Operation
 from messages.instructions import Action, Reason
 from messages.records import RecordRef
-from messages.values import Known, Value, is_number, same
+from messages.values import Known, Value, add, is_number, same
 from store.model import (
     Alteration,
     Confirmed,
@@ -61,6 +61,7 @@ def tie(coupling: Coupling, mapping: Mapping, side: Side, change: Change, versio
     for sent in waiting(coupling, side):
         if change.instruction == sent.id:
             return Tie.CONFIRMS, sent
+    for sent in waiting(coupling, side):
         if change.operation is not Operation.READ and echoes(sent, change, version):
             return (Tie.CONFIRMS if mapping.app(side).confirms is Confirms.ECHO else Tie.ECHOES), sent
     last = coupling.last.get(side)
@@ -108,28 +109,38 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     apart: RecordRef | None = None
 
 
-def confirm(coupling: Coupling, mapping: Mapping, answer: Answer, image: Image) -> Confirmation:
+def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: Image) -> Confirmation:
     """Take an instruction as applied: the slot is free, and the base moves as R4 and R5 say.
 
     Args:
+        mapping: ``None`` where it has left the mapping file since; then the values count as taken as they were sent.
         image: The target's, the answer already folded in.
     """
     sent = answer.sent
+    own_names = {} if mapping is None else {field.name: field.on(sent.side) for field in mapping.fields}
     base, normalized = dict(coupling.base), []
     for name, write in sent.writes.items():
-        own = _own_form(sent, mapping, name, answer, image)
+        own = _own_form(answer, image, own_names[name]) if name in own_names else UNSET
+        own = write.value if own is UNSET else own
         if not same(own, write.value):
             normalized.append(name)
         base[name] = _confirmed_form(base.get(name, Form()), sent.side, write, own)
-    values = {_target(mapping, name, sent.side): write.value for name, write in sent.writes.items()}
-    last = Confirmed(instruction=sent.id, version=answer.version, at=answer.at, values=values)
+    written = {own_names[name]: write for name, write in sent.writes.items() if name in own_names}
+    last = Confirmed(
+        instruction=sent.id,
+        version=answer.version,
+        at=answer.at,
+        values={name: write.value for name, write in written.items()},
+        replaced={name: write.replaced for name, write in written.items() if write.replaced is not UNSET},
+    )
+    settled = sent.reason is Reason.SYNCHRONIZE and sent.side is not coupling.keep
     confirmed = msgspec.structs.replace(
         coupling,
         base=base,
         flight=tuple(other for other in coupling.flight if other.id != sent.id),
         last=coupling.last if sent.action is Action.READ else {**coupling.last, sent.side: last},
         mismatches=coupling.mismatches if sent.action is Action.READ else 0,
-        keep=None if sent.reason is Reason.SYNCHRONIZE else coupling.keep,
+        keep=None if settled else coupling.keep,
     )
     apart = None
     if sent.action is Action.DELETE:
@@ -143,38 +154,38 @@ def confirm(coupling: Coupling, mapping: Mapping, answer: Answer, image: Image) 
     return Confirmation(coupling=confirmed, normalized=tuple(normalized), apart=apart)
 
 
-def _target(mapping: Mapping, name: str, side: Side) -> str:
-    return next((field.on(side) for field in mapping.fields if field.name == name), name)
-
-
 def _with_record(coupling: Coupling, side: Side, record: RecordRef) -> Coupling:
     if side is Side.LEFT:
         return msgspec.structs.replace(coupling, left=record)
     return msgspec.structs.replace(coupling, right=record)
 
 
-def _own_form(sent: Sent, mapping: Mapping, name: str, answer: Answer, image: Image) -> Known:
-    """What the target made of the value: as it reports, or as an event of the very same version had told before."""
-    target = _target(mapping, name, sent.side)
-    if target in answer.reported:
-        return answer.reported[target]
-    if answer.version is not None and image.versions.get(target) == answer.version:
-        return image.fields[target]
-    return sent.writes[name].value
+def _own_form(answer: Answer, image: Image, name: str) -> Known:
+    """What the target made of its field: as it reports, or as an event of the very same version had told before."""
+    if name in answer.reported:
+        return answer.reported[name]
+    if answer.version is not None and image.versions.get(name) == answer.version:
+        return image.fields[name]
+    return UNSET
 
 
 def _confirmed_form(form: Form, side: Side, write: Write, own: Known) -> Form:
     """The base of one field once its write is confirmed."""
     if write.delta is not None and is_number(form.left) and is_number(form.right):
-        moved = Form(left=form.left + write.delta, right=form.right + write.delta)
+        moved = Form(left=add(form.left, write.delta), right=add(form.right, write.delta))
         return moved if same(own, write.value) else moved.with_side(side, own)
     if write.held is UNSET:
         return form
     return Form().with_side(side, own).with_side(side.other, write.held)
 
 
-def follow(coupling: Coupling, mapping: Mapping, side: Side, change: Change) -> tuple[Coupling, tuple[str, ...]]:
-    """Take a change that comes from an instruction already answered: where it differs, it is that side's form (truncation).
+def follow(
+    coupling: Coupling, mapping: Mapping, side: Side, fields: dict[str, Value]
+) -> tuple[Coupling, tuple[str, ...]]:
+    """Take what is told later of an instruction already answered: where it differs, it is that side's form (truncation).
+
+    Args:
+        fields: What the side made of the values, by its own names.
 
     Returns:
         The coupling, and the mapping fields of which the app made something else.
@@ -183,9 +194,9 @@ def follow(coupling: Coupling, mapping: Mapping, side: Side, change: Change) -> 
     base, normalized = dict(coupling.base), []
     for field in mapping.fields:
         name = field.on(side)
-        if name not in last.values or name not in change.fields or field.name not in base:
+        if name not in last.values or name not in fields or field.name not in base:
             continue
-        own, form = change.fields[name], base[field.name]
+        own, form = fields[name], base[field.name]
         if same(form.on(side), last.values[name]) and not same(own, last.values[name]):
             base[field.name] = form.with_side(side, own)
             normalized.append(field.name)
@@ -197,19 +208,23 @@ def note_alterations(
 ) -> Coupling:
     """Remember what a side made of our values in a change that nothing ties to us, in case it is a fight (R13).
 
+    A change that is no such alteration is a user's own wish: what the *other* side once made of that field is forgotten.
+
     Args:
         images: The record's, before and after the change.
     """
     last = coupling.last.get(side)
-    if last is None or now - last.at > ALTERED_WITHIN:
-        return coupling
+    values = {} if last is None or now - last.at > ALTERED_WITHIN else last.values
     before, after = images
-    altered = dict(coupling.altered.get(side, {}))
+    altered, theirs = dict(coupling.altered.get(side, {})), dict(coupling.altered.get(side.other, {}))
     for field in mapping.fields:
         name = field.on(side)
-        if name not in last.values or not same(before.fields.get(name, UNSET), last.values[name]):
+        was, became = before.fields.get(name, UNSET), after.fields.get(name, UNSET)
+        if became is UNSET or same(was, became):
             continue
-        became = after.fields.get(name, UNSET)
-        if became is not UNSET and not same(became, last.values[name]):
-            altered[field.name] = Alteration(sent=last.values[name], became=became)
-    return msgspec.structs.replace(coupling, altered={**coupling.altered, side: altered})
+        if name in values and same(was, values[name]):
+            altered[field.name] = Alteration(sent=was, became=became)
+        else:
+            theirs.pop(field.name, None)
+    sides = {side: altered, side.other: theirs}
+    return msgspec.structs.replace(coupling, altered={one: noted for one, noted in sides.items() if noted})

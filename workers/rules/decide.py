@@ -60,8 +60,8 @@ def decide(situation: Situation) -> Decision:
         return Decision(word="queued", coupling=coupling)
     if coupling.error is not None and coupling.error.kind is ErrorKind.NO_ANSWER:
         return _answered(situation, coupling.error)
-    failed = next((sent for sent in coupling.flight if sent.state is InstructionState.FAILED), None)
-    if failed is not None:
+    failed = [sent for sent in coupling.flight if sent.state is InstructionState.FAILED]
+    if failed:
         return _failed(situation, failed)
     if coupling.error is None or situation.afresh:
         return _settle(situation, coupling.error, find(situation, policies=True))
@@ -69,14 +69,13 @@ def decide(situation: Situation) -> Decision:
 
 
 def _closed(coupling: Coupling) -> Decision:
-    """The delete that settled the error was confirmed; nothing else ever follows from a closed coupling."""
+    """The delete was confirmed, and with it what waited for it is over; nothing else follows from a closed coupling."""
     error = coupling.error
-    if error is None or error.status is not ErrorStatus.RESOLVING:
+    if error is None or not (error.status is ErrorStatus.RESOLVING or error.kind is ErrorKind.NO_ANSWER):
         return Decision(word="uncoupled", coupling=coupling)
     cleared = msgspec.structs.replace(coupling, error=None)
-    return Decision(
-        word="uncoupled", coupling=cleared, event=ErrorEvent.RESOLVED, error=error, resolution=error.resolution
-    )
+    resolution = error.resolution or "answered"
+    return Decision(word="uncoupled", coupling=cleared, event=ErrorEvent.RESOLVED, error=error, resolution=resolution)
 
 
 def _without(situation: Situation, **changes: object) -> Situation:
@@ -104,32 +103,37 @@ def _same_error(decision: Decision, error: OpenError) -> Decision:
     return msgspec.structs.replace(decision, coupling=coupling, event=ErrorEvent.UPDATED, error=merged)
 
 
-def _failed(situation: Situation, failed: Sent) -> Decision:
+def _failed(situation: Situation, refused: list[Sent]) -> Decision:
     """An app refused: decide anew, and say so only if the same would be sent again (R8)."""
     error = situation.coupling.error
     situation = _without(situation, flight=())
-    trouble = Trouble(kind=ErrorKind.APPLY_FAILED, code=failed.code, words=failed.words, failed=failed)
-    if failed.action is Action.READ:
-        never_found = failed.code == FailureCode.NOT_FOUND and not situation.coupling.based
-        return _settle(situation, error, Finding(word="error", trouble=trouble, close=never_found))
+    for failed in refused:
+        if failed.action is Action.READ:
+            never_found = failed.code == FailureCode.NOT_FOUND and not situation.coupling.based
+            finding = Finding(word="error", trouble=_refusal(failed), close=never_found)
+            return _settle(situation, error, finding)
     finding = find(situation, policies=True)
-    if still_applies(situation, failed) and (
-        repeats(finding, failed) or finding.trouble is not None and _one_gone(situation)
-    ):
-        return _settle(
-            situation, error, msgspec.structs.replace(finding, word="error", trouble=trouble, send=(), notes=())
-        )
+    for failed in refused:
+        stuck = repeats(finding, failed) or (finding.trouble is not None and _one_gone(situation))
+        if stuck and still_applies(situation, failed):
+            refusal = msgspec.structs.replace(finding, word="error", trouble=_refusal(failed), send=(), notes=())
+            return _settle(situation, error, refusal)
     return _settle(situation, error, finding)
+
+
+def _refusal(failed: Sent) -> Trouble:
+    return Trouble(kind=ErrorKind.APPLY_FAILED, code=failed.code, words=failed.words, failed=failed)
 
 
 def still_applies(situation: Situation, failed: Sent) -> bool:
     """Say whether what failed could be tried again: an update of two living records, a create of a missing one …"""
-    target, other = situation.image(failed.side).exists, situation.image(failed.side.other).exists
+    gone = situation.image(failed.side).exists is False
+    other_gone = situation.image(failed.side.other).exists is False
     if failed.action is Action.UPDATE:
-        return bool(target and other)
+        return not gone and not other_gone
     if failed.action is Action.CREATE:
-        return not target and bool(other)
-    return bool(target) and not other
+        return not situation.image(failed.side).exists and not other_gone
+    return not gone and other_gone
 
 
 def repeats(finding: Finding, failed: Sent) -> bool:
@@ -148,15 +152,13 @@ def _skip_or_go_on(situation: Situation, error: OpenError) -> Decision:
     """Row 8."""
     if error.kind is ErrorKind.APPLY_FAILED:
         failed = error.failed
-        if failed is not None and failed.action is not Action.UPDATE and still_applies(situation, failed):
-            return _skip(situation, error)
+        if failed is not None and _one_gone(situation) and still_applies(situation, failed):
+            return _skip(situation, error)  # while an error is open no policy restores or deletes
         finding = find(situation, policies=not _one_gone(situation))
         if failed is not None and repeats(finding, failed):
             return _skip(situation, error, finding)
-        if finding.trouble is not None and finding.trouble.kind is ErrorKind.APPLY_FAILED:
-            return _skip(situation, error, finding)
         return _settle(situation, error, finding)
-    policies = error.kind in (ErrorKind.VALUE_NOT_MAPPED, ErrorKind.REFERENCE_NOT_COUPLED) and not _one_gone(situation)
+    policies = error.kind is not ErrorKind.UPDATE_CONFLICT and not _one_gone(situation)
     return _settle(situation, error, find(situation, policies=policies))
 
 
@@ -240,6 +242,7 @@ def _after(coupling: Coupling, finding: Finding) -> Coupling:
         base=coupling.base if finding.base is None else finding.base,
         flight=finding.send if sends else (),
         serial=coupling.serial + sends,
+        mismatches=coupling.mismatches if sends or finding.trouble is not None else 0,
         waits=finding.waits,
         keep=None if finding.base is not None and finding.trouble is None and not sends else coupling.keep,
         status=CouplingStatus.CLOSED if finding.close else coupling.status,
@@ -264,7 +267,7 @@ def _in_trouble(situation: Situation, error: OpenError | None, trouble: Trouble,
     fresh = msgspec.structs.replace(fresh, seen=what_is_seen(fresh, situation))
     opened = error is None
     if error is not None:
-        seen_anew = fresh.seen != error.seen
+        seen_anew = fresh.seen != error.seen or error.status is ErrorStatus.RESOLVING
         fresh = msgspec.structs.replace(
             fresh,
             number=error.number,

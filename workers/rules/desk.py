@@ -11,12 +11,15 @@ from collections.abc import Mapping as Lookup
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from messages.dead import DeadReason
+from messages.instructions import Action
+from messages.outcomes import FailureCode
 from messages.records import RecordRef
 from messages.values import Value
-from store.model import Coupling, CouplingStatus, Image, InstructionState, LogWord, Sent, Side
+from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, LogWord, Sent, Side
 from workers.mapping import Mapping, MappingFile
 from workers.rules.answers import Answer, Confirmation, confirm
 from workers.rules.situation import Situation
@@ -69,6 +72,7 @@ class Desk:
         apart: (mapping, record) to be left alone from now on.
         uncoupled: (mapping, record), with its side, that has no coupling there and might need one.
         traces: Per coupling, the ``traceparent`` of the last event that touched it; carried to all that follows.
+        record_traces: The same per record that changed, for those that are not coupled yet.
         instructed: Instructions that this batch answers or names, by id.
         echoed: Creates in flight that a record, still unknown to us, might be the echo of.
     """
@@ -89,6 +93,7 @@ class Desk:
         self.apart: list[tuple[str, RecordRef]] = []
         self.uncoupled: dict[tuple[str, RecordRef], Side] = {}
         self.traces: dict[int, str] = {}
+        self.record_traces: dict[RecordRef, str] = {}
         self.instructed: Lookup[str, Instructed] = {}
         self.echoed: Lookup[RecordRef, tuple[str, ...]] = {}
         self._by_record: dict[RecordRef, list[int]] = {}
@@ -141,26 +146,74 @@ class Desk:
         """The image of ``record``; blank where nothing is known of it."""
         return self.images.get(record) or Image(record=record)
 
+    def note_fields_mapped_later(self, coupling: Coupling, mapping: Mapping) -> Coupling:
+        """Give a field that was mapped after the coupling was made its base: what each side held before this batch."""
+        later = [field for field in mapping.fields if field.name not in coupling.base]
+        if not coupling.based or not later:
+            return coupling
+        left, right = (self._before(coupling.record(side)) for side in Side)
+        base = {
+            field.name: Form(left=left.fields.get(field.left, UNSET), right=right.fields.get(field.right, UNSET))
+            for field in later
+        }
+        noted = replace(coupling, base={**coupling.base, **base})
+        self.put(noted)
+        return noted
+
+    def _before(self, record: RecordRef | None) -> Image:
+        blank = Image(record=record or RecordRef("", "", ""))
+        return blank if record is None else self._images_found.get(record, blank)
+
     def situation(self, coupling: Coupling, mapping: Mapping) -> Situation:
         """What a rule needs to look at ``coupling``; references are looked up only when it is decided."""
         left, right = (self._on(coupling, mapping, side) for side in Side)
-        return Situation(coupling=coupling, mapping=mapping, left=left, right=right, references={}, now=self.now)
+        return Situation(
+            coupling=coupling,
+            mapping=mapping,
+            left=left,
+            right=right,
+            references={},
+            now=self.now,
+            traceparent=self.traces.get(coupling.id),
+        )
 
     def _on(self, coupling: Coupling, mapping: Mapping, side: Side) -> Image:
         record, table = coupling.record(side), mapping.table(side)
         return self.image(record if record is not None else RecordRef(table.app, table.name, ""))
 
 
-def take_answer(desk: Desk, mapping: Mapping, coupling: Coupling, answer: Answer, event: str) -> list[Touch]:
+def take_answer(desk: Desk, coupling: Coupling, answer: Answer, event: str) -> list[Touch]:
     """Confirm an instruction: the coupling is decided again, and the log says what the app made of the values."""
-    done: Confirmation = confirm(coupling, mapping, answer, desk.image(answer.record))
+    taken = answer.sent.action is Action.CREATE and any(
+        other.id != coupling.id and other.mapping == coupling.mapping for other, _, _ in desk.of(answer.record)
+    )
+    if taken:
+        return [_refuse_taken(desk, coupling, answer, event)]
+    done: Confirmation = confirm(coupling, desk.file.mappings.get(coupling.mapping), answer, desk.image(answer.record))
     desk.put(done.coupling)
     desk.decide[coupling.id] = None
     desk.answered.append((coupling.id, replace(answer.sent, state=InstructionState.APPLIED)))
     if done.apart is not None:
-        desk.apart.append((mapping.name, done.apart))
+        desk.apart.append((coupling.mapping, done.apart))
     line = Touch(record=answer.record, word="confirmed", coupling=coupling.id, event=event, instruction=answer.sent.id)
     return [line, *normalized(desk, done.coupling, answer.record, done.normalized)]
+
+
+def _refuse_taken(desk: Desk, coupling: Coupling, answer: Answer, event: str) -> Touch:
+    """An app that answers a create with a record that is coupled already has not created anything: a duplicate."""
+    words = f"{answer.record} is coupled already"
+    failed = replace(answer.sent, state=InstructionState.FAILED, code=FailureCode.DUPLICATE, words=words)
+    desk.put(replace(coupling, flight=tuple(failed if one.id == failed.id else one for one in coupling.flight)))
+    desk.decide[coupling.id] = None
+    desk.answered.append((coupling.id, failed))
+    return Touch(
+        record=answer.record,
+        word="failed",
+        coupling=coupling.id,
+        event=event,
+        instruction=failed.id,
+        detail=f"attempt {failed.attempt}: {words}",
+    )
 
 
 def normalized(desk: Desk, coupling: Coupling, record: RecordRef, fields: tuple[str, ...]) -> list[Touch]:

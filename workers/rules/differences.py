@@ -3,7 +3,8 @@
 ``changed(S)`` = the mapped fields that flow from S, are known on S, and differ from S's form in the base. A field in
 which the sides agree is not changed: the base takes it (but for an ``add`` field with a base, where two equal deltas
 are two deltas, R5). A field on which the sides disagreed when they were coupled has no base: it waits for the first
-change of the record and then counts as changed on both sides.
+change of the record and then counts as changed on both sides. A field of which a side had never told anything, and now
+tells null or ``""``, is not changed: the default of a record that we had created overwrites nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from messages.values import Known, is_number, same
+from messages.values import Known, Value, is_number, same
 from store.model import Form, Image, Side
 from workers.mapping import Detect, Direction, MappedField, Mapping, UpdateRule
 from workers.rules.forms import References, agree
@@ -75,11 +76,16 @@ def _state(field: MappedField, left: Image, right: Image, base: dict[str, Form],
     changed = frozenset(
         side
         for side, value in ((Side.LEFT, ours), (Side.RIGHT, theirs))
-        if field.direction.flows_from(side) and value is not UNSET and not same(value, form.on(side))
+        if field.direction.flows_from(side) and value is not UNSET and not _as_before(value, form.on(side))
     )
     if agreeing and not (field.on_conflict is UpdateRule.ADD and len(changed) == len(Side) and can_add(form)):
         form, changed = Form(left=ours, right=theirs), frozenset()
     return FieldState(field=field, left=ours, right=theirs, form=form, agreeing=agreeing, changed=changed)
+
+
+def _as_before(value: Value, form: Known) -> bool:
+    """Say whether a value is what it was; a first word that says nothing, null or ``""``, is no change."""
+    return value is None or value == "" if form is UNSET else same(value, form)
 
 
 def can_add(form: Form) -> bool:

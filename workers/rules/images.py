@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from messages.changes import Change, Operation
-from messages.values import Value
+from messages.values import Value, same
 from store.model import Image
 from workers.mapping import App, Ordering
 
@@ -91,47 +91,82 @@ def fold_change(image: Image, change: Change, order: Order, *, ours: bool) -> Im
             modified_by=change.modified_by,
             modified_at=change.at,
         )
-    if not ours and change.operation is not Operation.READ:
-        folded = msgspec.structs.replace(folded, user_modified_at=_later(image.user_modified_at, change.at))
-    return folded
+    return folded if ours or change.operation is Operation.READ else _by_a_user(folded, change.at, version)
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((at for at in (one, other) if at is not None), default=None)
+def _by_a_user(image: Image, at: datetime | None, version: int) -> Image:
+    """Note when a user changed the record last, and when before that."""
+    if _later(at, image.user_modified_at):
+        before = image.user_modified_at
+        return msgspec.structs.replace(
+            image, user_modified_at=at, user_modified_version=version, user_modified_before=before
+        )
+    return msgspec.structs.replace(image, user_modified_before=at) if _later(at, image.user_modified_before) else image
+
+
+def _later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and (other is None or one > other)
+
+
+def not_a_user(image: Image, version: int) -> Image:
+    """Return the image once an outcome says that what came as a user's change of this version was our own (R12)."""
+    if image.user_modified_version != version:
+        return image
+    return msgspec.structs.replace(image, user_modified_at=image.user_modified_before, user_modified_version=None)
 
 
 def fold_read(image: Image, change: Change, order: Order) -> Image:
-    """Return the image as the answer to our own ``read`` tells it, whatever was known before."""
-    version = order.version
+    """Return the image as the answer to our own ``read`` tells it, whatever was known before.
+
+    Where it tells something new, a user changed it, and nobody knows when (R12).
+    """
+    version, exists = order.version, change.operation is not Operation.DELETE
+    fields = change.fields if exists else image.fields
+    known = fields.keys() & image.fields.keys()
+    moved = image.exists is not None and any(not same(fields[name], image.fields[name]) for name in known)
     return msgspec.structs.replace(
         image,
-        exists=True,
-        fields=dict(change.fields),
-        versions=dict.fromkeys(change.fields, version),
+        exists=exists,
+        fields=dict(fields),
+        versions=dict.fromkeys(fields, version),
         version=version,
         existence_version=version,
         life_version=version,
+        user_modified_at=None if moved else image.user_modified_at,
+        user_modified_version=None if moved else image.user_modified_version,
         modified_by=change.modified_by or image.modified_by,
         modified_at=change.at or image.modified_at,
         clipped=order.clipped,
     )
 
 
-def fold_written(image: Image, fields: dict[str, Value], version: int, *, create: bool) -> Image:
-    """Return the target's image after an outcome: only the instruction's fields, at the outcome's version.
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instruction made of its record.
 
-    Args:
+    Attributes:
+        fields: As they were sent.
+        reported: As the app says that it has them now, where it does; told of the same version, this counts.
         create: The record came to be with it: what is older is cleared, what is newer stays (R9).
     """
+
+    fields: dict[str, Value]
+    reported: dict[str, Value] = {}
+    create: bool = False
+
+
+def fold_written(image: Image, written: Written, version: int) -> Image:
+    """Return the target's image after an outcome: only the instruction's fields, at the outcome's version."""
+    image = not_a_user(image, version)
     known, versions = dict(image.fields), dict(image.versions)
     life = image.life_version
-    if create and (life is None or version > life):
+    if written.create and (life is None or version > life):
         life = version
         for name in [name for name, own in versions.items() if own < version]:
             del known[name], versions[name]
-    for name, value in fields.items():
-        if versions.get(name, -1) < version and (life is None or version >= life):
-            known[name], versions[name] = value, version
+    for name, value in written.fields.items():
+        seen = versions.get(name, -1)
+        if (seen < version or (seen == version and name in written.reported)) and (life is None or version >= life):
+            known[name], versions[name] = written.reported.get(name, value), version
     exists, existence_version = image.exists, image.existence_version
     if existence_version is None or version > existence_version:
         exists, existence_version = True, version

@@ -2,74 +2,119 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
+from msgspec import UNSET
 
 from messages.changes import Change, Operation
 from messages.instructions import Action
-from messages.values import Value, same
-from store.model import Coupling, Sent, Side
+from messages.values import Known, Value, same
+from store.model import Coupling, Image, Sent, Side
 from workers.mapping import Mapping
 from workers.rules.answers import Answer, Tie, follow, note_alterations, tie, waiting
 from workers.rules.desk import Desk, Touch, normalized, take_answer
-from workers.rules.images import Order, fold_change, fold_read
+from workers.rules.images import Order, Written, fold_change, fold_read, fold_written
 from workers.rules.updates import MASK
+
+Tied: TypeAlias = tuple[Coupling, Mapping, Side, Tie, Sent | None]
+"""A coupling of the record, the record's side, and how the change is tied to what that side was instructed."""
 
 
 def lay_change(desk: Desk, change: Change, order: Order) -> list[Touch]:
     """Fold a change event: tie it to what we asked for, move the image, say which couplings are touched."""
-    record = change.record
-    tied = [
-        (coupling, mapping, side, *tie(coupling, mapping, side, change, order.version))
-        for coupling, mapping, side in [*desk.of(record), *_creating(desk, change, order.version)]
-    ]
-    before = desk.image(record)
-    answers_read = any(sent is not None and sent.action is Action.READ for *_, how, sent in tied if how is Tie.CONFIRMS)
-    ours = any(how is not Tie.NONE for *_, how, _sent in tied)
-    after = fold_read(before, change, order) if answers_read else fold_change(before, change, order, ours=ours)
+    record, before = change.record, desk.image(change.record)
+    ties = _ties(desk, change, order.version)
+    after = _fold(before, change, order, ties)
     if after is not None:
         desk.images[record] = after
     touches = []
-    for coupling, mapping, side, how, sent in tied:
+    for coupling, mapping, side, how, sent in ties:
         if how is Tie.CONFIRMS and sent is not None:
             answer = Answer(sent=sent, record=record, version=order.version, reported=change.fields, at=desk.now)
-            touches += take_answer(desk, mapping, coupling, answer, change.id)
+            touches += take_answer(desk, coupling, answer, change.id)
         elif how is Tie.FOLLOWS:
-            followed, altered = follow(coupling, mapping, side, change)
+            followed, altered = follow(coupling, mapping, side, change.fields)
             desk.put(followed)
             touches += normalized(desk, followed, record, altered)
-        elif how is Tie.NONE and after is not None:
-            noted = note_alterations(coupling, mapping, side, (before, after), desk.now)
-            desk.put(noted)
+        elif how is Tie.NONE:
+            noted = coupling
+            if after is not None:
+                noted = note_alterations(coupling, mapping, side, (before, after), desk.now)
+                desk.put(noted)
             touches += _overtaken(desk, noted, mapping, side, change)
-    if after is None and not ours:
+            touches += _overwritten_before(noted, mapping, side, change, order.version)
+    if after is None and all(how is Tie.NONE for *_, how, _sent in ties):
         return [*touches, Touch(record=record, word="stale", event=change.id)]
-    return touches + _touched(desk, change)
+    return touches + _touched(desk, change, before)
 
 
-def _creating(desk: Desk, change: Change, version: int) -> list[tuple[Coupling, Mapping, Side]]:
+def _ties(desk: Desk, change: Change, version: int) -> list[Tied]:
+    found = {}
+    for coupling, mapping, side in [*desk.of(change.record), *_creating(desk, change)]:
+        how, sent = tie(coupling, mapping, side, change, version)
+        if sent is not None and sent.action is Action.CREATE and change.instruction != sent.id:
+            life = desk.image(change.record).life_version
+            if life is not None and version <= life:  # the echo of a create is younger than the record's grave
+                how, sent = Tie.NONE, None
+        if coupling.record(side) == change.record or how is Tie.CONFIRMS:
+            found[coupling.id] = (coupling, mapping, side, how, sent)
+    return list(found.values())
+
+
+def _creating(desk: Desk, change: Change) -> list[tuple[Coupling, Mapping, Side]]:
     """The couplings whose create in flight this change names, or echoes where the app confirms by echo (R15)."""
     record, found = change.record, []
     named = () if change.instruction is None else (change.instruction,)
-    for instruction in {*named, *desk.echoed.get(record, ())} & desk.instructed.keys():
+    for instruction in sorted({*named, *desk.echoed.get(record, ())} & desk.instructed.keys()):
         coupling = desk.couplings[desk.instructed[instruction].coupling]
         mapping = desk.file.mappings.get(coupling.mapping)
         for sent in waiting(coupling):
             place = (sent.record.app, sent.record.table)
-            if mapping is None or sent.action is not Action.CREATE or place != (record.app, record.table):
-                continue
-            if tie(coupling, mapping, sent.side, change, version)[0] is Tie.CONFIRMS:
+            if mapping is not None and sent.action is Action.CREATE and place == (record.app, record.table):
                 found.append((coupling, mapping, sent.side))
     return found
 
 
-def _touched(desk: Desk, change: Change) -> list[Touch]:
+def _fold(before: Image, change: Change, order: Order, ties: list[Tied]) -> Image | None:
+    """The image after the change; with what it confirms, also the written fields that it does not speak of."""
+    confirmed = [sent for *_, how, sent in ties if how is Tie.CONFIRMS and sent is not None]
+    if any(sent.action is Action.READ for sent in confirmed):
+        return fold_read(before, change, order)
+    after = fold_change(before, change, order, ours=_is_ours(before, change, order, ties))
+    for sent in confirmed:
+        if sent.action in (Action.CREATE, Action.UPDATE) and change.operation is not Operation.DELETE:
+            silent = {name: value for name, value in sent.fields.items() if name not in change.fields}
+            create = sent.action is Action.CREATE
+            after = fold_written(after or before, Written(fields=silent, create=create), order.version)
+    return after
+
+
+def _is_ours(before: Image, change: Change, order: Order, ties: list[Tied]) -> bool:
+    """Say whether the change is our own doing (R12): it says so, or it holds nothing new but what we wrote."""
+    for *_, how, sent in ties:
+        if how is Tie.FOLLOWS or (sent is not None and sent.id == change.instruction):
+            return True
+        if sent is not None and not any(
+            before.versions.get(name, order.version) < order.version and not same(value, before.fields[name])
+            for name, value in change.fields.items()
+            if name not in sent.fields
+        ):
+            return True
+    return False
+
+
+def _touched(desk: Desk, change: Change, before: Image) -> list[Touch]:
     """Which couplings are to be decided because of this change, or that there is none."""
-    record = change.record
+    record, exists = change.record, desk.image(change.record).exists
     places = desk.file.sides_of(record.app, record.table)
     mapped = {field.on(side) for mapping, side in places for field in mapping.fields}
-    if not places or (change.operation is Operation.UPDATE and change.fields and not mapped & change.fields.keys()):
-        return [Touch(record=record, word="ignored", event=change.id, detail="no mapped field is concerned")]
     coupled = {coupling.mapping: coupling for coupling, _, _ in desk.of(record)}
+    speaks = change.operation is not Operation.UPDATE or not change.fields or mapped & change.fields.keys()
+    if not places or (not speaks and before.exists is exists):
+        shown = [coupling.id for coupling in coupled.values() if coupling.error is not None]
+        desk.decide.update(dict.fromkeys(shown))  # an operator sees unmapped fields too
+        return [Touch(record=record, word="ignored", event=change.id, detail="no mapped field is concerned")]
     touches = []
     for mapping, side in places:
         coupling = coupled.get(mapping.name)
@@ -86,28 +131,48 @@ def _overtaken(desk: Desk, coupling: Coupling, mapping: Mapping, side: Side, cha
     """R11: a value that a user reports for a field in flight, and that the instruction had not seen, is kept."""
     touches = []
     for sent in waiting(coupling, side):
-        unseen = _unseen(mapping, sent, change)
+        written = {
+            field.on(side): (sent.writes[field.name].value, sent.writes[field.name].replaced)
+            for field in mapping.fields
+            if field.name in sent.writes
+        }
+        unseen = _unseen(change, written)
         if not unseen:
             continue
         kept = {name: [*sent.overtaken.get(name, []), value] for name, value in unseen.items()}
         newer = msgspec.structs.replace(sent, overtaken={**sent.overtaken, **kept})
+        coupling = desk.couplings[coupling.id]
         flight = tuple(newer if other.id == sent.id else other for other in coupling.flight)
         desk.put(msgspec.structs.replace(coupling, flight=flight))
-        sensitive = {field.on(side) for field in mapping.fields if field.sensitive}
-        values = {name: MASK if name in sensitive else value for name, value in unseen.items()}
-        line = Touch(record=change.record, word="overtaken", coupling=coupling.id, instruction=sent.id, values=values)
-        touches.append(line)
+        touches.append(_overtaken_line(coupling, mapping, change, unseen, sent.id))
     return touches
 
 
-def _unseen(mapping: Mapping, sent: Sent, change: Change) -> dict[str, Value]:
-    names = {field.on(sent.side): field.name for field in mapping.fields}
+def _overwritten_before(
+    coupling: Coupling, mapping: Mapping, side: Side, change: Change, version: int
+) -> list[Touch]:
+    """R11: likewise of a value that was told too late, when what we wrote over it was answered already."""
+    last = coupling.last.get(side)
+    if last is None or last.version is None or version >= last.version:
+        return []
+    unseen = _unseen(change, {name: (value, last.replaced.get(name, UNSET)) for name, value in last.values.items()})
+    return [_overtaken_line(coupling, mapping, change, unseen, last.instruction)] if unseen else []
+
+
+def _unseen(change: Change, written: dict[str, tuple[Value, Known]]) -> dict[str, Value]:
+    """What a change says of written fields that is neither what was written nor what was known to be replaced."""
     return {
         name: change.fields[name]
-        for name in sent.fields
-        if name in change.fields
-        and name in names
-        and names[name] in sent.writes
-        and not same(change.fields[name], sent.fields[name])
-        and not same(change.fields[name], sent.writes[names[name]].replaced)
+        for name, known in written.items()
+        if name in change.fields and not any(same(change.fields[name], value) for value in known)
     }
+
+
+def _overtaken_line(
+    coupling: Coupling, mapping: Mapping, change: Change, unseen: dict[str, Value], instruction: str
+) -> Touch:
+    sensitive = {field.on(side) for field in mapping.fields if field.sensitive for side in Side}
+    values = {name: MASK if name in sensitive else value for name, value in unseen.items()}
+    return Touch(
+        record=change.record, word="overtaken", coupling=coupling.id, instruction=instruction, values=values
+    )

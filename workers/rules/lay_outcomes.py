@@ -9,13 +9,13 @@ from messages.dead import DeadReason
 from messages.instructions import Action
 from messages.outcomes import Applied, Failed
 from messages.records import RecordRef
-from store.model import CouplingStatus, Image, InstructionState, Sent
+from store.model import Coupling, CouplingStatus, Image, InstructionState, Sent
 from workers.mapping import Confirms
-from workers.rules.answers import Answer, waiting
-from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, take_answer
+from workers.rules.answers import Answer, follow, waiting
+from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, take_answer
 from workers.rules.failures import Patience
-from workers.rules.images import Order, fold_assumed, fold_gone, fold_read, fold_written
-from workers.rules.refusals import refuse
+from workers.rules.images import Order, Written, fold_assumed, fold_gone, fold_read, fold_written
+from workers.rules.refusals import came_back, give_up, refuse
 
 
 def target_of(sent: Sent, key: str | None) -> RecordRef:
@@ -43,34 +43,56 @@ def lay_applied(desk: Desk, applied: Applied, instructed: Instructed, order: Ord
         detail = "a read is answered by the record: the slot waits for it"
         return [Touch(record=instructed.sent.record, word="ignored", event=applied.id, detail=detail)]
     record = target_of(instructed.sent, applied.key)
-    if order is None and instructed.sent.action in (Action.CREATE, Action.UPDATE) and not _assumed(desk, applied.app):
+    if order is None and instructed.sent.action is not Action.DELETE and not _assumed(desk, applied.app):
         detail = "data.version: the version of the record after the instruction is missing"
         raise SenderFaultError(DeadReason.MISSING_ORDER, detail, "data.version")
-    desk.images[record] = _written(desk.image(record), instructed.sent, applied, order)
-    mapping = desk.file.mappings.get(coupling.mapping)
-    if sent is None or mapping is None or coupling.status is CouplingStatus.CLOSED:
-        line = Touch(record=record, word="stale", event=applied.id, instruction=applied.instruction)
-        return [line, *_also(desk, record, applied.id)]
+    if sent is None or coupling.status is CouplingStatus.CLOSED:
+        return _answered_before(desk, coupling, instructed.sent, applied, order)
+    if order is not None:
+        desk.images[record] = _written(desk.image(record), sent, applied, order)
+    elif sent.action is not Action.DELETE:
+        desk.images[record] = fold_assumed(desk.image(record), sent.fields)
+    elif not came_back(desk.image(record), sent):
+        desk.images[record] = fold_gone(desk.image(record), None)
     version = None if order is None else order.version
     answer = Answer(sent=sent, record=record, version=version, reported=applied.fields or {}, at=desk.now)
-    return [*take_answer(desk, mapping, coupling, answer, applied.id), *_also(desk, record, applied.id)]
+    return [*take_answer(desk, coupling, answer, applied.id), *_also(desk, record, applied.id)]
 
 
 def _assumed(desk: Desk, app: str) -> bool:
     return desk.file.apps[app].confirms is Confirms.NONE
 
 
-def _written(image: Image, sent: Sent, applied: Applied, order: Order | None) -> Image:
-    if sent.action is Action.DELETE:
-        return fold_gone(image, None if order is None else order.version)
+def _written(image: Image, sent: Sent, applied: Applied, order: Order) -> Image:
     reported = applied.fields or {}
+    if sent.action is Action.DELETE:
+        return fold_gone(image, order.version)
     if sent.action is Action.READ:
         change = Change(record=image.record, id=applied.id, operation=Operation.READ, at=applied.at, fields=reported)
-        return image if order is None else fold_read(image, change, order)
-    fields = {name: reported.get(name, value) for name, value in sent.fields.items()}
-    if order is None:
-        return fold_assumed(image, fields)
-    return fold_written(image, fields, order.version, create=sent.action is Action.CREATE)
+        return fold_read(image, change, order)
+    written = Written(fields=sent.fields, reported=reported, create=sent.action is Action.CREATE)
+    return fold_written(image, written, order.version)
+
+
+def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applied, order: Order | None) -> list[Touch]:
+    """A repeated outcome, or a late one of a coupling that is over: only the image learns of it.
+
+    What it reports may still be the first word on what the app made of the values. A record that a late create brought to
+    life is left alone.
+    """
+    record = target_of(sent, applied.key)
+    touches = [Touch(record=record, word="stale", event=applied.id, instruction=applied.instruction)]
+    if order is not None and sent.action is not Action.READ:
+        desk.images[record] = _written(desk.image(record), sent, applied, order)
+    if coupling.status is CouplingStatus.CLOSED:
+        desk.apart += [(coupling.mapping, record)] if sent.action is Action.CREATE else []
+        return [*touches, *_also(desk, record, applied.id)]
+    last, mapping = coupling.last.get(sent.side), desk.file.mappings.get(coupling.mapping)
+    if last is not None and last.instruction == sent.id and mapping is not None:
+        followed, fields = follow(coupling, mapping, sent.side, applied.fields or {})
+        desk.put(followed)
+        touches += normalized(desk, followed, record, fields)
+    return [*touches, *_also(desk, record, applied.id)]
 
 
 def _also(desk: Desk, record: RecordRef, event: str) -> list[Touch]:
@@ -86,9 +108,12 @@ def lay_failed(desk: Desk, failed: Failed, instructed: Instructed, patience: Pat
     mapping = desk.file.mappings.get(coupling.mapping)
     sent = next((sent for sent in waiting(coupling) if sent.id == failed.instruction), None)
     record = instructed.sent.record
-    if sent is None or mapping is None or coupling.status is CouplingStatus.CLOSED:
+    if sent is None or coupling.status is CouplingStatus.CLOSED:
         return [Touch(record=record, word="stale", event=failed.id, instruction=failed.instruction)]
-    refusal = refuse(desk.situation(coupling, mapping), sent, failed, patience)
+    if mapping is None:
+        refusal = give_up(coupling, desk.image(record), sent, failed)
+    else:
+        refusal = refuse(desk.situation(coupling, mapping), sent, failed, patience)
     desk.put(refusal.coupling)
     line = Touch(
         record=record,

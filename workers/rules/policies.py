@@ -44,6 +44,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     winner: Side | Both | None
     rule: str
 
+    @property
+    def idle(self) -> bool:
+        """Whether the loser holds the winner's value already, so that nothing has to be written."""
+        return isinstance(self.winner, Side) and self.state.agreeing
+
 
 def settle(mapping: Mapping, contested: tuple[FieldState, ...], images: tuple[Image, Image]) -> tuple[Verdict, ...]:
     """Apply the policies of ``mapping`` to the contested fields, each group as one."""

@@ -41,21 +41,25 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 def refuse(situation: Situation, sent: Sent, failed: Failed, patience: Patience) -> Refusal:
     """Take an app's refusal of ``sent``, which is in flight."""
     coupling, image = situation.coupling, situation.image(sent.side)
-    if failed.attempt is not None and failed.attempt < sent.attempt:
+    earlier = failed.attempt is not None and failed.attempt < sent.attempt
+    if earlier or sent.state is InstructionState.BACKING_OFF:  # the current attempt has not gone out yet
         return Refusal(word="stale", coupling=coupling, image=image)
     consequence = CONSEQUENCES[failed.code]
     if consequence is Consequence.RETRY and sent.attempt < patience.limit:
-        if sent.state is InstructionState.BACKING_OFF:
-            return Refusal(word="stale", coupling=coupling, image=image)
         again = _again(sent, failed, situation.now, patience)
         return Refusal(word="retried", coupling=_replace(coupling, again), image=image, resend=again)
     if consequence is Consequence.REREAD and coupling.mismatches < MISMATCH_LIMIT and sent.action is not Action.READ:
         return _reread(situation, sent)
     if consequence is Consequence.GONE and _learns_of_deletion(coupling, sent):
-        image = image if _came_back(image, sent) else fold_gone(image, None)
+        image = image if came_back(image, sent) else fold_gone(image, None)
         return Refusal(word="failed", coupling=_drop(coupling, sent), image=image)
     if consequence is Consequence.GONE and sent.action is Action.READ:
         image = fold_gone(image, None)
+    return give_up(coupling, image, sent, failed)
+
+
+def give_up(coupling: Coupling, image: Image, sent: Sent, failed: Failed) -> Refusal:
+    """Keep the refusal on the instruction; the decision says what becomes of it."""
     given_up = msgspec.structs.replace(sent, state=InstructionState.FAILED, code=failed.code, words=failed.detail)
     return Refusal(word="failed", coupling=_replace(coupling, given_up), image=image)
 
@@ -92,8 +96,8 @@ def _learns_of_deletion(coupling: Coupling, sent: Sent) -> bool:
     return sent.action is not Action.CREATE and (sent.action is not Action.READ or coupling.based)
 
 
-def _came_back(image: Image, sent: Sent) -> bool:
-    """The refusal speaks of an older record: we have heard of a newer one since."""
+def came_back(image: Image, sent: Sent) -> bool:
+    """Say whether the answer speaks of an older record: we have heard of a newer one since."""
     newer = sent.if_version is not None and image.version is not None and image.version > sent.if_version
     return newer and bool(image.exists)
 

@@ -102,6 +102,7 @@ def instruct(
         fields=fields,
         if_version=image.version if versioned else None,
         due_at=answer_due(situation.mapping, target, situation.now),
+        traceparent=situation.traceparent,
         **more,
     )
 

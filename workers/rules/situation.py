@@ -20,6 +20,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         references: Every reference that a field of either record makes, as far as it is coupled.
         afresh: Decide on today's policies even though an error is open, as ``retry`` orders.
+        traceparent: Of the last event that touched the coupling; carried on to what is sent.
     """
 
     coupling: Coupling
@@ -29,6 +30,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     references: References
     now: datetime
     afresh: bool = False
+    traceparent: str | None = None
 
     @property
     def images(self) -> tuple[Image, Image]:

@@ -1,15 +1,15 @@
 """Rows 9 to 11: both records are alive.
 
-==== ==================== ============================================================
+==== ==================== ====================================================================
 row  when                 then
-==== ==================== ============================================================
+==== ==================== ====================================================================
 9    nothing changed      ``unchanged``
-10   one side changed     instruct the other (``sent``)
+10   one side changed     instruct the other (``sent``), if the direction allows (else ``ignored``)
 11   both changed,        instruct each with what the other changed (``merged``)
      none contested
 11   policy settles all   instruct the losers (``resolved``, with rule, values and base)
 11   any left over        neither side is written: ``update_conflict`` (``conflict``)
-==== ==================== ============================================================
+==== ==================== ====================================================================
 
 A one-way field never counts towards "both changed" and is never contested; written over what the target's own user
 put there, it is logged ``resolved`` (R11).
@@ -43,9 +43,10 @@ def decide_update(situation: Situation, *, policies: bool) -> Finding:
     coupling, mapping = situation.coupling, situation.mapping
     insist = coupling.keep is not None
     states = compare(mapping, situation.images, coupling.base, situation.references, insist=insist)
-    base = {state.field.name: state.form for state in states}
     disputed = contested(mapping, states)
     verdicts = _verdicts(situation, disputed, policies=policies)
+    base = {state.field.name: state.form for state in states}
+    base |= {one.state.field.name: Form(left=one.state.left, right=one.state.right) for one in verdicts if one.idle}
     if any(verdict.winner is None for verdict in verdicts):
         names = tuple(state.field.name for state in disputed)
         trouble = Trouble(kind=ErrorKind.UPDATE_CONFLICT, contested=names)
@@ -90,7 +91,7 @@ def _send(
     waits = plan[Side.LEFT].waits + plan[Side.RIGHT].waits
     targets = [side for side in Side if plan[side].by_field]
     if not targets:
-        return Finding(word="unchanged", base=base, waits=waits)
+        return Finding(word="ignored" if _stays(situation, base) else "unchanged", base=base, waits=waits)
     word: LogWord = "resolved" if verdicts else "merged" if len(targets) == len(Side) else "sent"
     rule = ", ".join(sorted({verdict.rule for verdict in verdicts})) or None
     send = tuple(_update(situation, side, plan[side], base, _REASONS[word], rule) for side in targets)
@@ -98,6 +99,17 @@ def _send(
     notes = tuple(_overwritten(situation, sent, rules) for sent in send)
     return Finding(
         word=word, base=base, send=send, waits=waits, rule=rule, notes=tuple(note for note in notes if note is not None)
+    )
+
+
+def _stays(situation: Situation, base: dict[str, Form]) -> bool:
+    """Say whether a side was changed in a field that does not flow from it (row 10)."""
+    return any(
+        not field.direction.flows_from(side)
+        and not same(situation.image(side).fields.get(field.on(side), UNSET), base[field.name].on(side))
+        for field in situation.mapping.fields
+        for side in Side
+        if field.on(side) in situation.image(side).fields and base[field.name].agreed
     )
 
 
@@ -120,13 +132,17 @@ def _overwritten(situation: Situation, sent: Sent, rules: dict[str, str]) -> Not
         for name, write in sent.writes.items()
         if write.delta is None
         and write.replaced is not UNSET
-        and not same(write.replaced, sent.base.get(name, Form()).on(sent.side))
+        and not _agreed_on(sent.base.get(name, Form()), sent.side, write.replaced)
     }
     if not over:
         return None
     by = ", ".join(sorted({rules.get(name, "one-way field") for name in over}))
     values = {name: _three(situation, sent, name) for name in over}
     return Note(word="resolved", rule=by, detail=f"{sent.side} overwritten: {', '.join(over)}", values=values)
+
+
+def _agreed_on(form: Form, side: Side, value: Value) -> bool:
+    return form.agreed and same(value, form.on(side))
 
 
 def _three(situation: Situation, sent: Sent, name: str) -> dict[str, Value]:

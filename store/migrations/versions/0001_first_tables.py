@@ -115,7 +115,8 @@ def _records() -> None:
         sa.Column("since", UtcDateTime, nullable=False),
         sa.Column("waits_for", sa.Text),
         sa.Column("gated", sa.Boolean, nullable=False),
-        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text),
+        sa.Column("traceparent", sa.Text),
         sa.PrimaryKeyConstraint("key", "table_name", "app", "mapping", name="pk_arrivals"),
     )
     op.create_index("ix_arrivals_gated", "arrivals", ["mapping", "since"], postgresql_where=_GATED, sqlite_where=_GATED)

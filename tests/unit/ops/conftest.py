@@ -1,0 +1,25 @@
+"""A world for every test that asks for one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ops.samples import World
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A folder with a mapping file, and nothing set up."""
+    for name in [name for name in os.environ if name.startswith("RECOUPLE_")]:
+        monkeypatch.delenv(name)
+    return World(tmp_path)
+
+
+@pytest.fixture
+def world(bare: World) -> World:
+    """The same, set up."""
+    assert bare.run("setup").exit_code == 0
+    return bare
