@@ -156,19 +156,27 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
 
 
+class Overwrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field that an instruction set: at which version, to what, and what it was known to hold before (R11)."""
+
+    version: int
+    value: Value = None
+    replaced: Known = UNSET
+
+
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last instruction that a side applied: what still counts as ours when its change event comes late.
 
     Attributes:
         values: What was written, by the app's own names.
-        replaced: What the image held before.
+        written: Field by field the last write of this or an earlier instruction, to tell what came too late to be seen.
     """
 
     instruction: str
     version: int | None
     at: datetime
     values: dict[str, Value] = {}
-    replaced: dict[str, Value] = {}
+    written: dict[str, Overwrite] = {}
 
 
 class Alteration(msgspec.Struct, frozen=True, kw_only=True):

@@ -441,15 +441,16 @@ class World:
         self.engine.outbox.remove(sent)
         return self.app(side).work(sent)
 
-    def run(self, pick: Callable[[int], int] = lambda _: 0, limit: int = 300) -> None:
+    def run(self, pick: Callable[[int], int] = lambda _: 0, *, first: Side = Side.LEFT, limit: int = 300) -> None:
         """Deliver and work until all is quiet.
 
         Args:
             pick: Chooses among so many things that could happen next.
+            first: The side whose things come first.
         """
         for _ in range(limit):
             todo: list[Callable[[], object]] = []
-            for side in Side:
+            for side in (first, first.other):
                 todo += [lambda one=one: self.deliver(one) for one in self.waiting[side]]  # type: ignore[misc]
                 todo += [lambda s=side, n=n: self.work(s, n) for n in range(len(self.sent(side)))]  # type: ignore[misc]
             todo += [lambda n=n: self.engine.send_again(n) for n in self._backing_off()]  # type: ignore[misc]

@@ -47,6 +47,7 @@ class Stage:
     """One namespace on one broker, one store, one mapping file; workers come and go."""
 
     def __init__(self, backend: Backend, folder: Path, mapping: str, environ: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         config = folder / "recouple.toml"
         config.write_text(mapping, encoding="utf-8")
         self.folder, self.namespace = folder, f"test-{secrets.token_hex(6)}"

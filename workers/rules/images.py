@@ -73,7 +73,8 @@ def fold_change(image: Image, change: Change, order: Order, *, ours: bool) -> Im
         fields.update(newer)
         versions.update(dict.fromkeys(newer, version))
     says_existence = image.existence_version is None or version > image.existence_version
-    if not (says_existence or starts_anew or (newer and change.operation is not Operation.DELETE)):
+    says_when = not ours and image.user_modified_at is None and version == image.version  # after a read, whose time says nothing
+    if not (says_existence or starts_anew or says_when or (newer and change.operation is not Operation.DELETE)):
         return None
     folded = msgspec.structs.replace(
         image,

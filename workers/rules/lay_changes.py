@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
-from msgspec import UNSET
 
 from messages.changes import Change, Operation
 from messages.instructions import Action
@@ -153,9 +152,10 @@ def _overwritten_before(
 ) -> list[Touch]:
     """R11: likewise of a value that was told too late, when what we wrote over it was answered already."""
     last = coupling.last.get(side)
-    if last is None or last.version is None or version >= last.version:
+    if last is None:
         return []
-    unseen = _unseen(change, {name: (value, last.replaced.get(name, UNSET)) for name, value in last.values.items()})
+    newer = {name: (one.value, one.replaced) for name, one in last.written.items() if one.version > version}
+    unseen = _unseen(change, newer)
     return [_overtaken_line(coupling, mapping, change, unseen, last.instruction)] if unseen else []
 
 
