@@ -129,7 +129,8 @@ def lay(desk: Desk, context: Context, events: Sequence[Event]) -> tuple[list[Tou
     """Lay every event on the desk; those whose sender is at fault are told apart and change nothing."""
     touches: list[Touch] = []
     at_fault: dict[Event, Rejected] = {}
-    for event in events:
+    # Refusals last: a version_mismatch asks for the record only if no event of the batch tells of it (R2).
+    for event in sorted(events, key=lambda event: isinstance(event.message, Failed)):
         try:
             laid = _lay_one(desk, context, event)
         except SenderFaultError as fault:

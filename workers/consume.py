@@ -13,12 +13,17 @@ from messages.transport.ports import Consumer, Delivery, Publisher
 from store import due as due_store
 from store import outbox as outbox_store
 from store.connect import Store
+from store.due import Due
+from store.failures import StoreNotReadyError, StoreUnavailableError
 from workers.commands import handle_command
 from workers.context import Context
 from workers.log_lines import Line
+from workers.logs import get_logger
 from workers.pipeline import Clock, Handler, process, write_lines
 from workers.relay import relay_once
-from workers.timers import do_due_work
+from workers.timers import do_due_work, put_off, take_due
+
+log = get_logger("workers.consume")
 
 RECEIVE_WAIT = timedelta(milliseconds=200)
 """How long an idle consumer waits before it looks whether it is to stop."""
@@ -128,21 +133,43 @@ class Timing:
     name = "timers"
 
     def __init__(self, place: Workplace, limit: int) -> None:
-        self._place, self._limit = place, limit
+        self._place, self._limit, self._at_once = place, limit, limit
 
     def step(self) -> bool:
-        """Do one batch of due work, if there is any."""
-        place = self._place
+        """Do one batch of due work, if there is any; what fails costs that one piece of work only."""
+        place, taken = self._place, list[Due]()
         with place.store.reading() as conn:
             due = due_store.count(conn, place.clock())
         if not due:
             place.rest(self.name)
             return False
-        with place.store.transaction() as conn:
-            lines = do_due_work(conn, place.context, self._limit, place.clock())
-        write_lines(lines or [])
+        now = place.clock()
+        try:
+            with place.store.transaction() as conn:
+                taken = take_due(conn, self._at_once, now)
+                lines = do_due_work(conn, place.context, taken, now) if taken else []
+        except (StoreUnavailableError, StoreNotReadyError):
+            raise
+        except Exception as fault:
+            if not taken:
+                raise
+            self._fail(taken, fault)
+            return True
+        self._at_once = min(self._limit, 2 * self._at_once)
+        write_lines(lines)
         place.call()
-        return lines is not None
+        return bool(taken)
+
+    def _fail(self, taken: list[Due], fault: Exception) -> None:
+        """Take fewer at once until the one at fault stands alone; that one is put off."""
+        self._at_once = max(1, len(taken) // 2)
+        if len(taken) > 1:
+            return
+        (one,) = taken
+        with self._place.store.transaction() as conn:
+            put_off(conn, one, self._place.clock())
+        record = None if one.record is None else str(one.record)
+        log.error("work.failed", kind=one.kind, coupling=one.coupling, record=record, exc_info=fault)
 
     def close(self) -> None:
         """Nothing to leave."""

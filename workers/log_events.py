@@ -9,7 +9,7 @@ LOG_EVENTS: Mapping[str, str] = MappingProxyType(
     {
         "arrival.matched": "A record that was not coupled was compared with the other side's.",
         "batch.committed": "A batch of messages was handled, committed and acknowledged; one line per batch.",
-        "batch.failed": "A batch was rolled back and comes again.",
+        "batch.failed": "A message whose handling failed in Recouple itself went to the dead queue; the others went on.",
         "broker.back": "The broker answers again.",
         "broker.lost": "The broker does not answer; the worker tries again by itself.",
         "change.dead": "A message could not be taken and went to the dead queue.",
@@ -29,6 +29,7 @@ LOG_EVENTS: Mapping[str, str] = MappingProxyType(
         "store.back": "The store answers again.",
         "store.lost": "The store does not answer; the worker tries again by itself.",
         "work.due": "Work whose time had come was taken up: a missing answer, a retry, a record that waited.",
+        "work.failed": "Work that was due failed in Recouple itself: it is put off, the others went on.",
         "worker.failed": "A worker stops because of a fault in Recouple itself; a fault to report.",
         "worker.started": "A worker is ready for messages.",
         "worker.stopped": "A worker has stopped.",

@@ -7,8 +7,9 @@ two workers never do it twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from messages.outcomes import Applied
@@ -31,26 +32,36 @@ from workers.rules.sending import answer_due
 from workers.writing import instruction_publication, write_desk
 
 
-def do_due_work(conn: Connection, context: Context, limit: int, now: datetime) -> list[Line] | None:
-    """Do up to ``limit`` pieces of one kind of work that are due, inside the caller's transaction.
-
-    Returns:
-        The lines to be logged after the commit, or ``None`` where nothing was due.
-    """
+def take_due(conn: Connection, limit: int, now: datetime) -> list[Due]:
+    """Claim up to ``limit`` pieces of work that are done in one transaction; once it is committed they are gone."""
     for kinds in _TURNS:
         items = due_store.claim(conn, now, limit, kinds)
         if items:
             due_store.delete(conn, [item.id for item in items])
-            if kinds == (DueKind.GATE,):
-                for item in items:
-                    arrival_store.release(conn, item.mapping or "", now)
-                return []
-            if kinds == (DueKind.ARRIVAL,):
-                keys = {(item.mapping, item.record) for item in items if item.mapping and item.record}
-                return match_arrivals(conn, context, keys, now)
-            return _on_couplings(conn, context, items, now)
-    return None
+            return items
+    return []
 
+
+def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
+    """Do what ``take_due`` returned, in the same transaction; return the lines to be logged after the commit."""
+    if any(item.kind is DueKind.GATE for item in items):
+        for item in items:
+            arrival_store.release(conn, item.mapping or "", now)
+        return []
+    if any(item.kind is DueKind.ARRIVAL for item in items):
+        keys = {(item.mapping, item.record) for item in items if item.mapping and item.record}
+        return match_arrivals(conn, context, keys, now)
+    return _on_couplings(conn, context, items, now)
+
+
+def put_off(conn: Connection, item: Due, now: datetime) -> None:
+    """Leave a piece of work that failed for later; nothing but itself waits for it."""
+    due_store.delete(conn, [item.id])
+    due_store.put(conn, [replace(item, due_at=now + PUT_OFF)])
+
+
+PUT_OFF = timedelta(minutes=5)
+"""When work that failed for a reason of its own, a damaged row for one, is tried again."""
 
 _TURNS = (
     (DueKind.GATE,),

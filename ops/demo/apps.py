@@ -1,6 +1,6 @@
 """Two business apps, simulated: each owns its records, says what changes, and does what it is instructed to do.
 
-They behave as ``docs/messages.md`` asks of real ones: versions that grow, ``if_version`` honoured, an instruction done
+They behave as the README asks of real ones: versions that grow, ``if_version`` honoured, an instruction done
 once, the same answer to a repeat, and a change event for every write, also for those that they were instructed to make.
 """
 

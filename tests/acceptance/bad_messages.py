@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.acceptance.wire import Message, applied, change, change_event, failed, message
 
-SECRET = "s3cr3t-value"
+MARK = "never-to-be-logged"
 """Stands in every bad message; in no log line, and in no reason."""
 
 KEY = "bad"
@@ -32,13 +32,13 @@ def raw(body: bytes, **properties: Any) -> Message:
 
 def twisted(**members: Any) -> Message:
     """Return a change of bc with other members; those that are ``None`` are left out."""
-    event = change_event(f"bc/customer/{KEY}", "update", 5, {"name": SECRET}) | members
+    event = change_event(f"bc/customer/{KEY}", "update", 5, {"name": MARK}) | members
     return message({name: value for name, value in event.items() if value is not None}, "bc.customer.update", "bc")
 
 
 def with_data(**members: Any) -> Message:
     """Return a change of bc with other members in its ``data``."""
-    data = {"operation": "update", "version": 5, "fields": {"name": SECRET}} | members
+    data = {"operation": "update", "version": 5, "fields": {"name": MARK}} | members
     return twisted(data={name: value for name, value in data.items() if value is not None})
 
 
@@ -50,8 +50,8 @@ def spelled(old: str, new: str) -> Message:
 
 
 def nested(depth: int) -> Any:
-    """Return a list in a list in a list …"""
-    found: Any = SECRET
+    """Return lists within lists, so deep."""
+    found: Any = MARK
     for _ in range(depth):
         found = [found]
     return found
@@ -64,21 +64,21 @@ def bad_messages(accepted: Message, instruction: Mapping[str, Any]) -> dict[str,
         accepted: A change that is in order, whose id comes again.
         instruction: One in flight to sales.
     """
-    reused = json.loads(accepted.body) | {"data": {"operation": "update", "version": 6, "fields": {"name": SECRET}}}
+    reused = json.loads(accepted.body) | {"data": {"operation": "update", "version": 6, "fields": {"name": MARK}}}
     return {
         "source of an unknown app": Bad(twisted(source="nobody"), "wrong_source", "source", "bc"),
         "source of another app": Bad(twisted(source="sales"), "wrong_source", "source", "no app speaks for another"),
-        "not JSON": Bad(raw(f"name={SECRET}".encode()), "not_json", "", "JSON"),
+        "not JSON": Bad(raw(f"name={MARK}".encode()), "not_json", "", "JSON"),
         "empty": Bad(raw(b""), "not_json", "", "JSON"),
-        "NaN": Bad(spelled(f'"{SECRET}"', "NaN"), "not_json", "", "JSON"),
+        "NaN": Bad(spelled(f'"{MARK}"', "NaN"), "not_json", "", "JSON"),
         "Latin-1": Bad(raw('{"name": "Müller"}'.encode("latin-1")), "wrong_encoding", "", "UTF-8"),
         "UTF-16": Bad(raw(twisted().body.decode().encode("utf-16")), "wrong_encoding", "", "UTF-8"),
         "compressed": Bad(raw(twisted().body, content_encoding="gzip"), "wrong_encoding", "", "content_encoding"),
-        "oversized": Bad(with_data(fields={"name": SECRET + "x" * 1_100_000}), "too_large", "", "bytes"),
+        "oversized": Bad(with_data(fields={"name": MARK + "x" * 1_100_000}), "too_large", "", "bytes"),
         "deeply nested": Bad(with_data(fields={"name": nested(50)}), "too_deep", "", "deep"),
         "very deeply nested": Bad(raw(b"[" * 100_000), "too_deep", "", "deep"),
-        "wrong types": Bad(with_data(fields=[SECRET]), "malformed", "data.fields", "expected an object"),
-        "no object": Bad(raw(json.dumps([SECRET]).encode()), "malformed", "", "expected an object"),
+        "wrong types": Bad(with_data(fields=[MARK]), "malformed", "data.fields", "expected an object"),
+        "no object": Bad(raw(json.dumps([MARK]).encode()), "malformed", "", "expected an object"),
         "no id": Bad(twisted(id=None), "malformed", "id", "missing"),
         "no subject": Bad(twisted(subject=None), "malformed", "subject", "missing"),
         "no data": Bad(twisted(data=None), "malformed", "data", "missing"),
@@ -90,19 +90,21 @@ def bad_messages(accepted: Message, instruction: Mapping[str, Any]) -> dict[str,
         "version beyond 64 bit": Bad(with_data(version=2**63), "malformed", "data.version", "an integer from 0"),
         "key of 4 kB": Bad(twisted(subject="customer/" + "k" * 4096), "malformed", "subject", "4096 bytes"),
         "no key": Bad(twisted(subject="customer"), "malformed", "subject", "<table>/<key>"),
-        "unknown operation": Bad(with_data(operation="upsert"), "malformed", "data.operation", "create, update, delete"),
-        "NUL in a value": Bad(with_data(fields={"name": f"{SECRET}\0"}), "nul_character", "data.fields.name", "U+0000"),
+        "unknown operation": Bad(
+            with_data(operation="upsert"), "malformed", "data.operation", "create, update, delete"
+        ),
+        "NUL in a value": Bad(with_data(fields={"name": f"{MARK}\0"}), "nul_character", "data.fields.name", "U+0000"),
         "NUL in the key": Bad(twisted(subject="customer/1\0"), "nul_character", "subject", "U+0000"),
         "exponent without end": Bad(
-            spelled(f'"{SECRET}"', "1e999999999"), "number_out_of_range", "data.fields.name", "digits"
+            spelled(f'"{MARK}"', "1e999999999"), "number_out_of_range", "data.fields.name", "digits"
         ),
         "the same member twice": Bad(
-            spelled('"fields": {', f'"fields": {{"name": "{SECRET}", '), "duplicate_member", "data.fields.name", "twice"
+            spelled('"fields": {', f'"fields": {{"name": "{MARK}", '), "duplicate_member", "data.fields.name", "twice"
         ),
         "unknown type": Bad(twisted(type="recouple.record.renamed"), "unknown_type", "type", "recouple.record.changed"),
         "the same id, other content": Bad(message(reused, "bc.customer.update", "bc"), "id_reused", "id", "used once"),
         "outcome for an unknown instruction": Bad(
-            failed("bc", UNKNOWN, "other", detail=SECRET), "unknown_instruction", "data.instruction", "ever given"
+            failed("bc", UNKNOWN, "other", detail=MARK), "unknown_instruction", "data.instruction", "ever given"
         ),
         "outcome by the wrong app": Bad(
             applied("bc", instruction, 9), "not_instructed", "data.instruction", "another app"

@@ -113,7 +113,9 @@ class Pair:
         return [
             event["data"]
             for event in self.stage.told(self.case)
-            if any(side and (side["app"], side["key"]) in names for side in (event["data"]["left"], event["data"]["right"]))
+            if any(
+                side and (side["app"], side["key"]) in names for side in (event["data"]["left"], event["data"]["right"])
+            )
         ]
 
     @property

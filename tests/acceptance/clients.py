@@ -1,4 +1,4 @@
-"""An AMQP client of its own, plain pika, that publishes and looks at what arrives; and the same over the embedded broker."""
+"""A client of plain pika that publishes and looks at what arrives; and the same over the embedded broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage for acceptance tests: a namespace and a store of their own, a worker process, and a client that plays the rest.
+"""A stage for acceptance tests: a namespace and a store of their own, workers, and a client that plays the rest.
 
 Tests say what an app or an operator says, and look at what comes out: messages, the store's pages, log lines.
 """
@@ -34,6 +34,9 @@ __all__ = ["Backend", "Stage", "open_stage"]
 
 UNMAPPED = "sentinel"
 """A table that no mapping speaks of: an event of it is logged, and that it is shows that all before it were handled."""
+
+FAULTS = ("batch.failed", "work.failed", "worker.failed")
+"""Log events that tell of a fault in Recouple itself."""
 
 
 class Backend(NamedTuple):
@@ -76,13 +79,14 @@ class Stage:
         return worker
 
     def close(self) -> None:
-        """Stop what still runs, and see that every worker left as it should and logged nothing but what is described."""
+        """Stop what still runs; see that every worker left in good order and logged nothing but what is described."""
         codes = [worker.stop() for worker in self.workers if worker.is_running()]
         self.client.close()
         self.store.close()
+        assert set(codes) <= {0}
         for worker in self.workers:
             worker.check_lines()
-        assert set(codes) <= {0}
+            assert not [line for line in worker.lines if line["event"] in FAULTS]
 
     # --- what the apps and the operator say
 

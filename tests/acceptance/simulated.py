@@ -1,4 +1,4 @@
-"""An app as section 3 of DESIGN.md asks for one: records with versions, instructions applied once, every one answered."""
+"""An app as section 3 of DESIGN.md asks for: versioned records, instructions applied once, every one answered."""
 
 from __future__ import annotations
 

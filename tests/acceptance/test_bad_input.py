@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.acceptance.bad_messages import KEY, SECRET, UNKNOWN, Bad, bad_messages
+from tests.acceptance.bad_messages import KEY, MARK, UNKNOWN, Bad, bad_messages
 from tests.acceptance.cases import APPS, Pair, mapping
 from tests.acceptance.harness import Backend, Stage, open_stage
 from tests.acceptance.wire import Message, Received, change
@@ -57,8 +57,8 @@ def aftermath(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Ite
         accepted = change("bc/customer/accepted", "update", 1, {"name": "first of its id"})
         repeated = change("bc/customer/repeated", "update", 1, {"name": "sent twice"})
         ignored = {
-            "unknown table": change("bc/warehouse/1", "update", 1, {"name": SECRET}),
-            "unmapped fields only": pair.edit("left", 3, fax=SECRET),
+            "unknown table": change("bc/warehouse/1", "update", 1, {"name": MARK}),
+            "unmapped fields only": pair.edit("left", 3, fax=MARK),
         }
         bad = bad_messages(accepted, pair.sent_to("right")[0])
         sent = [accepted, repeated, *ignored.values(), *(one.sent for one in bad.values()), repeated]
@@ -81,7 +81,7 @@ def test_what_cannot_be_taken_goes_to_dead_with_a_reason_and_its_bytes_unchanged
     headers = dead.headers
     assert (headers["x-recouple-reason"], headers["x-recouple-field"]) == (bad.reason, bad.field)
     assert bad.words in headers["x-recouple-detail"]
-    assert SECRET not in headers["x-recouple-detail"]
+    assert MARK not in headers["x-recouple-detail"]
     assert headers["x-recouple-queue"] == dead.routing_key == f"{aftermath.stage.namespace}.changes.bc"
     assert datetime.fromisoformat(headers["x-recouple-at"]).tzinfo is not None
     assert dead.properties["type"] == bad.sent.properties["type"]
@@ -145,7 +145,7 @@ def test_no_log_line_holds_anything_of_the_messages(aftermath: Aftermath) -> Non
     """Else field values end up where logs go: with everybody."""
     for worker in aftermath.stage.workers:
         assert worker.events("batch.committed")
-        assert SECRET not in worker.output
+        assert MARK not in worker.output
         assert not worker.events("batch.failed")
     reasons = [line["reason"] for line in aftermath.stage.workers[-1].events("change.dead")]
     assert sorted(reasons) == sorted(bad.reason for bad in aftermath.bad.values())

@@ -40,7 +40,9 @@ def test_c17_a_deletion_against_a_change_is_a_conflict_then_skipped_and_all_is_k
 
     opened, updated = pair.told
     assert (opened["kind"], opened["coupling"]) == ("deletion_conflict", coupling)
-    assert (updated["error"], updated["revision"]) == (opened["error"], 2), "one error, that says what is to be seen now"
+    assert (updated["error"], updated["revision"]) == (opened["error"], 2), (
+        "one error, that says what is to be seen now"
+    )
     assert updated["left"]["exists"] is False
     assert updated["right"]["fields"] == {"name": "worked on"}
     assert stage.outcome(edit) == ["skipped"]
@@ -49,7 +51,7 @@ def test_c17_a_deletion_against_a_change_is_a_conflict_then_skipped_and_all_is_k
 
 
 def test_c19_policy_uncouple_ends_the_coupling_and_keeps_the_survivor(stage: Stage) -> None:
-    """Else the policy would ask, delete or restore; and what survives would be matched again against its user's will."""
+    """Else the policy would ask, delete or restore; or what survives would go on being written to."""
     pair = Pair(stage, "c19")
     pair.couple(name="base")
     stage.settle(pair.edit("right", 2, name="worked on"))

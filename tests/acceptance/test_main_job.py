@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,18 +52,29 @@ def couple(stage: Stage, key: str) -> int:
     )
 
 
-def test_a_change_becomes_an_instruction_and_a_disagreement_an_error(stage: Stage) -> None:
-    """The product's reason to be: without this nothing else matters."""
-    worker = stage.start_worker()
-    coupling = couple(stage, "1")
-    edit = change("bc/customer/1", "update", 2, {"name": "Adatum AG"}, traceparent=TRACE, modified_by="jane")
+def change_and_rival(stage: Stage, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Let the left change under a trace, and the right before it hears of it; return the instruction and the error."""
+    edit = change(f"bc/customer/{key}", "update", 2, {"name": "Adatum AG"}, traceparent=TRACE, modified_by="jane")
     stage.settle(edit)
-
+    assert stage.outcome(edit) == ["sent"]
     (instruction,) = stage.instructions("sales", "account")
+    assert stage.standing(f"bc/customer/{key}") is Standing.IN_FLIGHT
+    rival = change(f"sales/account/{key}", "update", 2, {"title": "Adatum Ltd"})
+    stage.settle(rival, stage.refuse(instruction, "version_mismatch"))
+    (told,) = stage.told("customer")
+    return instruction, told
+
+
+def test_a_change_becomes_an_instruction_to_the_other_app(stage: Stage) -> None:
+    """Half of the product's reason to be."""
+    stage.start_worker()
+    coupling = couple(stage, "1")
+    instruction, _ = change_and_rival(stage, "1")
+
+    assert instruction["specversion"] == "1.0"
     assert instruction["type"] == "recouple.instruction"
     assert instruction["source"] == "recouple"
     assert instruction["subject"] == "account/1"
-    assert instruction["specversion"] == "1.0"
     assert instruction["traceparent"] == TRACE
     assert instruction["data"] == {
         "action": "update",
@@ -74,16 +86,17 @@ def test_a_change_becomes_an_instruction_and_a_disagreement_an_error(stage: Stag
         "reason": "sync",
         "attempt": 1,
     }
-    assert stage.outcome(edit) == ["sent"]
-    assert stage.standing("bc/customer/1") is Standing.IN_FLIGHT
 
-    rival = change("sales/account/1", "update", 2, {"title": "Adatum Ltd"})
-    stage.settle(rival, stage.refuse(instruction, "version_mismatch"))
 
-    (told,) = stage.told("customer")
-    assert told["type"] == "recouple.error.opened"
+def test_a_disagreement_becomes_an_error_and_nothing_is_written(stage: Stage) -> None:
+    """The other half: somebody has to hear of it, with all that is needed to settle it."""
+    stage.start_worker()
+    coupling = couple(stage, "7")
+    _, told = change_and_rival(stage, "7")
     data = told["data"]
-    assert told["subject"] == str(data["error"])
+
+    assert (told["type"], told["subject"]) == ("recouple.error.opened", str(data["error"]))
+    assert told["traceparent"] == TRACE
     assert (data["kind"], data["family"], data["status"]) == ("update_conflict", "coupled_data", "open")
     assert (data["mapping"], data["coupling"], data["revision"]) == ("customer", coupling, 1)
     assert data["confidence"] == "certain"
@@ -94,16 +107,23 @@ def test_a_change_becomes_an_instruction_and_a_disagreement_an_error(stage: Stag
     assert data["differences"] == [
         {"field": "name", "contested": True, "base": "Adatum", "left": "Adatum AG", "right": "Adatum Ltd"}
     ]
-    assert "bc/customer/1" in data["detail"]
-    assert stage.standing("bc/customer/1") is Standing.SKIPPED
+    assert "bc/customer/7" in data["detail"]
+    assert stage.standing("bc/customer/7") is Standing.SKIPPED
     assert len(stage.instructions("sales", "account")) == 1
     assert not stage.instructions("bc", "customer")
-    assert told["traceparent"] == TRACE
+
+
+def test_every_decision_instruction_and_error_has_a_log_line_without_values(stage: Stage) -> None:
+    """Else an operator cannot tell what happened at night; that each line is as described the stage sees to."""
+    worker = stage.start_worker()
+    coupling = couple(stage, "8")
+    instruction, told = change_and_rival(stage, "8")
 
     (sent,) = worker.events("instruction.sent")
-    assert (sent["instruction"], sent["record"]) == (instruction["id"], "sales/account/1")
+    assert (sent["instruction"], sent["record"]) == (instruction["id"], "sales/account/8")
     (opened,) = worker.events("error.opened")
-    assert (opened["error"], opened["kind"], opened["coupling"]) == (data["error"], "update_conflict", coupling)
+    assert opened["error"] == told["data"]["error"]
+    assert (opened["kind"], opened["coupling"]) == ("update_conflict", coupling)
     decided = [line["outcome"] for line in worker.events("change.decided") if line.get("coupling") == coupling]
     assert {"sent", "conflict"} <= set(decided)
     assert worker.events("batch.committed")
@@ -185,9 +205,9 @@ def test_sigterm_with_a_backlog_ends_the_worker_in_time_and_another_goes_on(stag
 
 def test_drain_works_everything_off_and_leaves(stage: Stage) -> None:
     """Else a nightly run would hang, or leave work behind; an instruction that nobody answers does not hold it up."""
-    stage.start_worker().is_running()
+    worker = stage.start_worker()
     couple(stage, "6")
-    assert stage.workers[0].stop() == 0
+    assert worker.stop() == 0
     records = [f"bc/customer/drained-{number}" for number in range(BATCH)]
     stage.publish(
         change("bc/customer/6", "update", 2, {"name": "Fabrikam"}),

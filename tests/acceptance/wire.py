@@ -66,7 +66,7 @@ def change_event(record: str, operation: str, version: int | None, fields: Any, 
         more: ``id``, ``time`` and other attributes; ``modified_by`` and ``instruction`` go to ``data``.
     """
     app, subject = record.split("/", 1)
-    data = {name: more.pop(name) for name in ("modified_by", "instruction") if name in more}
+    data: dict[str, Any] = {name: more.pop(name) for name in ("modified_by", "instruction") if name in more}
     data |= {"operation": operation} | ({} if version is None else {"version": version})
     data |= {} if fields is None else {"fields": fields}
     event = {

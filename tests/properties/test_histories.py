@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from store.model import Side
 from tests.properties.histories import (
     QUIET,
     History,
@@ -14,6 +15,7 @@ from tests.properties.histories import (
     histories,
     mirrored,
     what_came_out,
+    what_was_settled,
 )
 
 
@@ -49,15 +51,16 @@ def test_sides_are_alike(history: History) -> None:
     assert (right, left, *rest) == what_came_out(other)
 
 
-@given(histories(kinds=("edit",), checked=True, timed=False), st.integers(0, 1000))
-def test_arrival_order_of_edits_does_not_matter(history: History, seed: int) -> None:
+@given(histories(kinds=("edit",), checked=True, timed=False), st.integers(0, 1000), st.booleans())
+def test_arrival_order_of_edits_does_not_matter(history: History, seed: int, together: bool) -> None:  # noqa: FBT001
     """What is contested, or who wins, would depend on which queue was faster."""
-    fresh = tuple(
-        replace(step, value=step.value if step.name == "s" else 1000 + place, place=0)
-        for place, step in enumerate(history.steps)
-    )
-    once = {(step.side, step.name): step for step in fresh if step.name != "s"}
-    habits = tuple(replace(one, sparse=False) for one in history.habits)
-    history = replace(history, habits=habits, steps=tuple(step for step in fresh if step in once.values()))
-    world, other = Play(history).play(), Play(replace(history, seed=seed)).play()
-    assert what_came_out(world) == what_came_out(other)
+    edits = {side: {step.name: step.value for step in history.steps if step.side is side} for side in Side}
+    ends = []
+    for one in (history, replace(history, seed=seed)):
+        play = Play(replace(one, steps=()))
+        said = [play.world.edit(side, fields) for side, fields in edits.items() if fields]
+        if together and one is not history:
+            play.world.deliver(*said)
+        play.end()
+        ends.append(what_was_settled(play.world))
+    assert ends[0] == ends[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from decimal import Decimal
 from urllib.parse import quote
 
 import msgspec
@@ -83,18 +84,33 @@ def detail(situation: Situation, error: OpenError) -> str:
     left, right = _name(situation, Side.LEFT), _name(situation, Side.RIGHT)
     if error.kind is ErrorKind.UPDATE_CONFLICT:
         names = ", ".join(error.contested)
-        return f"{left} and {right} were both changed since they last agreed ({names}). Compare them and choose which version to keep."
+        return (
+            f"{left} and {right} were both changed since they last agreed ({names}). Compare them and choose which "
+            "version to keep."
+        )
     if error.kind is ErrorKind.DELETION_CONFLICT:
         gone = Side.LEFT if situation.left.exists is False else Side.RIGHT
         lost, kept = (left, right) if gone is Side.LEFT else (right, left)
-        return f"{lost} was deleted, but {kept} it is coupled to still exists. Restore the first, delete the second, or remove the coupling."
+        return (
+            f"{lost} was deleted, but {kept}, which it is coupled to, still exists. Restore the first, delete the "
+            "second, or remove the coupling."
+        )
     if error.kind is ErrorKind.MATCH_AMBIGUOUS:
         new = left if situation.coupling.left is not None else right
-        return f"{new} is new and matches {error.candidates_total} records of the other side. Couple it to the right one by hand."
+        return (
+            f"{new} is new and matches {error.candidates_total} records of the other side. Couple it to the right one "
+            "by hand."
+        )
     if error.kind is ErrorKind.VALUE_NOT_MAPPED:
-        return f"{left} and {right}: the value of {error.field} does not stand in its value map. Add it to the mapping file, or change the value."
+        return (
+            f"{left} and {right}: the value of {error.field} does not stand in its value map. Add it to the mapping "
+            "file, or change the value."
+        )
     if error.kind is ErrorKind.REFERENCE_NOT_COUPLED:
-        return f"{left} and {right}: {error.field} points to a record that is not coupled. Couple that record; this error then settles itself."
+        return (
+            f"{left} and {right}: {error.field} points to a record that is not coupled. Couple that record; this error "
+            "then settles itself."
+        )
     return _failure(situation, error)
 
 
@@ -102,19 +118,36 @@ def _failure(situation: Situation, error: OpenError) -> str:
     failed = error.failed
     if error.code == "altered":
         return (
-            f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns every value that it is sent for "
-            f"{error.field} into another one, and the other app turns it back. Make the two apps agree on its form."
+            f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns the value that it is sent "
+            f"for {error.field} into another one, and the other app turns it back. Make the two apps agree on its form."
         )
     if failed is None:
         return "An app could not be instructed. See the synchronization log of the record."
     app, record = situation.mapping.app(failed.side).title, _name(situation, failed.side)
     if error.kind is ErrorKind.NO_ANSWER:
         return (
-            f"{app} has not answered the instruction to {failed.action} {record} in time; whether it did it is not known. "
-            f"See that its connector runs: a late answer settles this error."
+            f"{app} has not answered the instruction to {failed.action} {record} in time; whether it did it is not "
+            "known. See that its connector runs: a late answer settles this error."
         )
-    said = f": {error.words}" if error.words else ""
-    return f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}; the next change tries again."
+    said = f": {_words(situation, error)}" if error.words else ""
+    return (
+        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}; the next change "
+        "tries again."
+    )
+
+
+def _words(situation: Situation, error: OpenError) -> str:
+    """The app's own words; a sensitive value that they quote is masked."""
+    words, written = error.words, {} if error.failed is None else error.failed.fields
+    for field in situation.mapping.fields:
+        if not field.sensitive:
+            continue
+        form = situation.coupling.base.get(field.name, Form())
+        images = (situation.left.fields.get(field.left), situation.right.fields.get(field.right))
+        for value in (form.left, form.right, *images, *(written.get(name) for name in (field.left, field.right))):
+            if isinstance(value, (str, int, Decimal)) and str(value):
+                words = words.replace(str(value), MASK)
+    return words
 
 
 def _name(situation: Situation, side: Side) -> str:

@@ -1,4 +1,4 @@
-"""The demo's simulated apps: what they promise is what ``docs/messages.md`` asks of a real one."""
+"""The demo's simulated apps: what they promise is what the README asks of a real one."""
 
 from __future__ import annotations
 

@@ -1,0 +1,99 @@
+"""What differs, what is changed, what is contested."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import UNSET
+
+from messages.records import RecordRef
+from messages.values import Known, Value
+from store.model import Form, Image, Side
+from tests.rules_world import field, mapping_of
+from workers.mapping import Detect, MappedField, UpdateRule
+from workers.rules.differences import compare, contested, take_base
+
+L, R = Side.LEFT, Side.RIGHT
+NONE: frozenset[Side] = frozenset()
+LEFT, RIGHT, BOTH = frozenset({L}), frozenset({R}), frozenset(Side)
+MAPPED = field("f", values=(("a", "x"), ("b", "y")))
+ADD = field("f", on_conflict=UpdateRule.ADD)
+
+
+def image(app: str, **fields: Known) -> Image:
+    """An image with these fields, those left out that are ``UNSET``."""
+    return Image(record=RecordRef(app, "t", "k"), exists=True, fields={n: v for n, v in fields.items() if v is not UNSET})
+
+
+@pytest.mark.parametrize(
+    ("one", "base", "left", "right", "changed", "form"),
+    [
+        pytest.param(field("f"), Form(left=1, right=1), 1, 1, NONE, Form(left=1, right=1), id="nothing"),
+        pytest.param(field("f"), Form(left=1, right=1), 2, 1, LEFT, Form(left=1, right=1), id="left"),
+        pytest.param(field("f"), Form(left=1, right=1), 1, 2, RIGHT, Form(left=1, right=1), id="right"),
+        pytest.param(field("f"), Form(left=1, right=1), 2, 3, BOTH, Form(left=1, right=1), id="both"),
+        pytest.param(field("f"), Form(left=1, right=1), 2, 2, NONE, Form(left=2, right=2), id="both alike: base takes it"),
+        pytest.param(field("f"), Form(left=1, right=1), UNSET, 2, RIGHT, Form(left=1, right=1), id="missing is no change"),
+        pytest.param(field("f"), Form(left=1, right=1), None, 1, LEFT, Form(left=1, right=1), id="null is one"),
+        pytest.param(field("f"), Form(), UNSET, "", NONE, Form(), id="a first word that says nothing"),
+        pytest.param(field("f"), Form(), UNSET, 7, RIGHT, Form(), id="a first word"),
+        pytest.param(field("f"), Form(left=9, right=8), 9, 8, NONE, Form(left=9, right=8), id="two forms of one value"),
+        pytest.param(field("f"), Form(left=9, right=8), 9, 9, NONE, Form(left=9, right=9), id="they agree now"),
+        pytest.param(field("f"), None, 1, 2, NONE, Form(left=1, right=2), id="mapped later"),
+        pytest.param(field("f", direction="to_right"), Form(left=1, right=1), 1, 2, NONE, Form(left=1, right=1), id="a target"),
+        pytest.param(field("f", direction="to_right"), Form(left=1, right=1), 2, 3, LEFT, Form(left=1, right=1), id="a source"),
+        pytest.param(MAPPED, Form(left="a", right="x"), "b", "y", NONE, Form(left="b", right="y"), id="alike by the map"),
+        pytest.param(ADD, Form(left=1, right=1), 2, 2, BOTH, Form(left=1, right=1), id="R5: two equal deltas are two"),
+        pytest.param(ADD, Form(left=1, right=2, agreed=False), 2, 2, NONE, Form(left=2, right=2), id="no base to add to"),
+        pytest.param(ADD, Form(left=1, right=1), "x", "x", BOTH, Form(left=1, right=1), id="what is no number is for a person"),
+    ],
+)
+def test_changed(  # noqa: PLR0913 - a table
+    one: MappedField, base: Form | None, left: Known, right: Known, changed: frozenset[Side], form: Form
+) -> None:
+    """A change would be missed, or one seen where there is none, or the base would not take what the sides agree on."""
+    bases = {} if base is None else {"f": base}
+    (state,) = compare(mapping_of(one), (image("l", f=left), image("r", f=right)), bases, {}, insist=False)
+    assert (state.changed, state.form) == (changed, form)
+
+
+@pytest.mark.parametrize(
+    ("detect", "changes", "expected"),
+    [
+        pytest.param(Detect.RECORD, {"a": LEFT}, "", id="one side"),
+        pytest.param(Detect.RECORD, {"a": LEFT, "b": RIGHT}, "ab", id="all that either changed"),
+        pytest.param(Detect.RECORD, {"a": LEFT, "b": LEFT, "one_way": RIGHT}, "", id="one-way fields do not count"),
+        pytest.param(Detect.RECORD, {"a": BOTH, "one_way": RIGHT}, "a", id="one-way fields are never contested"),
+        pytest.param(Detect.FIELD, {"a": LEFT, "b": RIGHT}, "", id="different fields"),
+        pytest.param(Detect.FIELD, {"a": BOTH, "b": RIGHT}, "a", id="the same field"),
+        pytest.param(Detect.FIELD, {"g": LEFT, "h": RIGHT, "a": LEFT}, "gh", id="a group that both touched"),
+        pytest.param(Detect.FIELD, {"g": LEFT, "h": LEFT}, "", id="a group that one touched"),
+    ],
+)
+def test_contested(detect: Detect, changes: dict[str, frozenset[Side]], expected: str) -> None:
+    """Two people would be asked about what does not concern each other, or not be asked about what does."""
+    fields = ("a", "b", field("g", group="x"), field("h", group="x"), field("one_way", direction="to_left"))
+    mapping = mapping_of(*fields, detect=detect)
+    left: dict[str, Value] = {one.name: 1 if L in changes.get(one.name, ()) else 0 for one in mapping.fields}
+    right: dict[str, Value] = {one.name: 2 if R in changes.get(one.name, ()) else 0 for one in mapping.fields}
+    base = {one.name: Form(left=0, right=0) for one in mapping.fields}
+    states = compare(mapping, (image("l", **left), image("r", **right)), base, {}, insist=False)
+    assert "".join(state.field.name for state in contested(mapping, states)) == expected
+
+
+def test_the_first_base() -> None:
+    """What differs when two records are coupled would count as agreed, or as a conflict before anybody changed anything."""
+    mapping = mapping_of("same", "other", "half", "nobody")
+    left, right = image("l", same=1, other=1, half=1), image("r", same=1, other=2)
+    base = take_base(mapping, left, right, {})
+    assert base == {
+        "same": Form(left=1, right=1),
+        "other": Form(left=1, right=2, agreed=False),
+        "half": Form(left=1, agreed=False),
+        "nobody": Form(),
+    }
+    asleep = compare(mapping, (left, right), base, {}, insist=False)
+    assert [state.changed for state in asleep] == [NONE] * 4
+    awake = compare(mapping, (image("l", same=5, other=1, half=1), right), base, {}, insist=False)
+    assert [state.changed for state in awake] == [LEFT, BOTH, NONE, NONE]
+    kept = compare(mapping, (left, right), base, {}, insist=True)
+    assert [state.changed for state in kept] == [NONE, BOTH, NONE, NONE]
