@@ -33,6 +33,15 @@ class Side(StrEnum):
         return Side.RIGHT if self is Side.LEFT else Side.LEFT
 
 
+class Overwrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field that an instruction set: at which version, to what, and what it was known to hold before (R11)."""
+
+    instruction: str
+    version: int
+    value: Value = None
+    replaced: Known = UNSET
+
+
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """The latest known state of one record; outlives couplings and the record itself.
 
@@ -48,6 +57,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         user_modified_version, user_modified_before: The version of that change, and of what it took the place, in case
             an outcome says later that it was ours.
         clipped: A time that orders the record lay in the future and was clipped to its arrival.
+        written: Per field, what we wrote there last, to tell what was entered before and is heard of too late.
     """
 
     record: RecordRef
@@ -63,6 +73,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     user_modified_version: int | None = None
     user_modified_before: datetime | None = None
     clipped: bool = False
+    written: dict[str, Overwrite] = {}
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,6 +140,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             restore, unmapped ones.
         writes: By mapping field name.
         base: The base of the written fields when the instruction was made, for the audit.
+        if_version: The version on which the decision was made. Of a read, which does not send it: what was known
+            when it was asked.
         rule: The policy that settled it, where one did.
         due_at: When to act if nothing is heard: send again, or open ``no_answer``.
         code, words: Of the last failure, where there was one; the words are the app's own and are never logged.
@@ -156,27 +169,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
 
 
-class Overwrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One field that an instruction set: at which version, to what, and what it was known to hold before (R11)."""
-
-    version: int
-    value: Value = None
-    replaced: Known = UNSET
-
-
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last instruction that a side applied: what still counts as ours when its change event comes late.
 
     Attributes:
         values: What was written, by the app's own names.
-        written: Field by field the last write of this or an earlier instruction, to tell what came too late to be seen.
     """
 
     instruction: str
     version: int | None
     at: datetime
     values: dict[str, Value] = {}
-    written: dict[str, Overwrite] = {}
 
 
 class Alteration(msgspec.Struct, frozen=True, kw_only=True):

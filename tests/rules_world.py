@@ -154,15 +154,15 @@ class Engine:
         self._send([(number, sent) for sent in sends])
 
     def send_again(self, number: int) -> bool:
-        """Every back-off of this coupling is over."""
-        coupling = self.couplings[number]
+        """Every back-off of this coupling is over; say whether there was one."""
+        before = coupling = self.couplings[number]
         for sent in coupling.flight:
             if sent.state is InstructionState.BACKING_OFF:
                 mapping = self.file.mappings[coupling.mapping]
                 coupling, again = go_again(coupling, sent, answer_due(mapping, sent.side, self.now))
                 self.couplings[number] = coupling
                 self._send([(number, again)])
-        return coupling != self.couplings[number]
+        return coupling is not before
 
     def silence(self, number: int) -> None:
         """``answer_within`` has passed for everything this coupling has in flight."""

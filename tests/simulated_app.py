@@ -143,6 +143,8 @@ class SimulatedApp:
         row = self.rows.get(sent.record.key)
         if row is None or not row.exists:
             return FailureCode.NOT_FOUND
+        if sent.action is Action.READ:
+            return None
         moved = self.app.checks_version and sent.if_version is not None and sent.if_version != row.version
         return FailureCode.VERSION_MISMATCH if moved else None
 

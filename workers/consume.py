@@ -108,11 +108,12 @@ class Relaying:
         self._publisher, self._place, self._window, self._idle = publisher, place, window, False
 
     def step(self) -> bool:
-        """Publish one window; after one that was empty, look before taking locks."""
+        """Publish one window; after one that was empty, rest and look before taking locks."""
         place = self._place
-        if self._idle and not self._waiting():
-            place.rest(self.name)
-            return False
+        if self._idle:
+            place.rest(self.name)  # also where something waits: it may wait for its lease to end
+            if not self._waiting():
+                return False
         published, lines = relay_once(place.store, self._publisher, place.context, self._window, place.clock)
         write_lines(lines)
         self._idle = published == 0

@@ -9,7 +9,7 @@ LOG_EVENTS: Mapping[str, str] = MappingProxyType(
     {
         "arrival.matched": "A record that was not coupled was compared with the other side's.",
         "batch.committed": "A batch of messages was handled, committed and acknowledged; one line per batch.",
-        "batch.failed": "A message whose handling failed in Recouple itself went to the dead queue; the others went on.",
+        "batch.failed": "A message whose handling failed in Recouple itself went to the dead queue; others went on.",
         "broker.back": "The broker answers again.",
         "broker.lost": "The broker does not answer; the worker tries again by itself.",
         "change.dead": "A message could not be taken and went to the dead queue.",

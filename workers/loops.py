@@ -59,21 +59,22 @@ def run_loop(name: str, step: Callable[[], bool], stop: Stop, idleness: Idleness
         step: Does one piece of work; says whether there was any.
         chance: Draws from 0 to 1, to spread the reconnects of many workers.
     """
-    lost: str | None = None
+    lost: dict[str, None] = {}
     attempt = 0
     while not stop.is_set():
         try:
             busy = step()
         except (BrokerUnavailableError, StoreUnavailableError) as away:
             what = "broker" if isinstance(away, BrokerUnavailableError) else "store"
-            if lost != what:
+            if what not in lost:
                 log.warning(f"{what}.lost", loop=name, why=str(away), exc_info=away)
-            lost, attempt = what, attempt + 1
+            lost[what] = None
+            attempt += 1
             stop.wait(_pause(attempt, chance()).total_seconds())
             continue
-        if lost is not None:
-            log.info(f"{lost}.back", loop=name, attempts=attempt)
-            lost, attempt = None, 0
+        for what in lost:
+            log.info(f"{what}.back", loop=name, attempts=attempt)
+        lost, attempt = {}, 0
         idleness.note(name, busy=busy)
 
 

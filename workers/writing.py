@@ -119,7 +119,7 @@ def instruction_publication(
         table=sent.record.table,
         key=sent.record.key or None,
         fields=sent.fields,
-        if_version=sent.if_version,
+        if_version=None if sent.action is Action.READ else sent.if_version,
         coupling=coupling,
         reason=sent.reason,
         attempt=sent.attempt,

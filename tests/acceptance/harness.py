@@ -16,18 +16,16 @@ from messages.records import RecordRef
 from messages.topology import topology
 from store import couplings as coupling_store
 from store import due as due_store
-from store import errors as error_store
 from store import log as log_store
 from store import outbox as outbox_store
 from store.connect import Store, open_store
 from store.couplings import Standing, standing
-from store.errors import ErrorFilters
 from store.model import LogLine
 from tests.acceptance.clients import REPLIES, Client, client_of, wait_for
 from tests.acceptance.processes import WorkerProcess
 from tests.acceptance.wire import Message, Received, applied, change, command, failed
 from tests.services import remove
-from workers.bootstrap import SetupReport, setup
+from workers.bootstrap import setup
 from workers.settings import read_settings
 
 __all__ = ["Backend", "Stage", "open_stage"]
@@ -62,13 +60,16 @@ class Stage:
             "RECOUPLE_LOG_FORMAT": "json",
             **environ,
         }
-        self.report: SetupReport = setup(read_settings(self.environ))
-        queues = [name.removeprefix(f"{self.namespace}.") for name in self.report.declared]
+        self.backend, self.apps, self.workers = backend, tuple[str, ...](), list[WorkerProcess]()
+
+    def open(self) -> None:
+        """Migrate the store, declare the topology, and connect to both."""
+        names = setup(read_settings(self.environ)).declared
+        queues = [name.removeprefix(f"{self.namespace}.") for name in names]
         self.apps = tuple(name.removeprefix("changes.") for name in queues if name.startswith("changes."))
         watched = [name for name in queues if not name.startswith(("changes.", "commands"))]
-        self.client: Client = client_of(backend.broker_url, self.namespace, watched)
-        self.store: Store = open_store(backend.store_url)
-        self.workers: list[WorkerProcess] = []
+        self.client: Client = client_of(self.backend.broker_url, self.namespace, watched)
+        self.store: Store = open_store(self.backend.store_url)
 
     # --- workers
 
@@ -154,11 +155,6 @@ class Stage:
     def _instructed(self, app: str) -> list[dict[str, Any]]:
         return [one.event for one in self.client.arrived[f"instructions.{app}"]]
 
-    def next_instruction(self, app: str, table: str, after: int) -> dict[str, Any]:
-        """Wait for one more instruction than ``after``, and return it."""
-        self.wait(lambda: len(self.instructions(app, table)) > after, f"an instruction about {app}/{table}")
-        return self.instructions(app, table)[after]
-
     def told(self, mapping: str) -> list[dict[str, Any]]:
         """The error messages about ``mapping`` that have arrived, as CloudEvents."""
         events = [one.event for one in self.client.arrived["errors"]]
@@ -185,12 +181,6 @@ class Stage:
         with self.store.reading() as conn:
             found = coupling_store.page(conn, record=RecordRef.parse(record), limit=100)
         return standing(found[-1]) if found else None
-
-    def errors(self, mapping: str) -> list[dict[str, Any]]:
-        """The errors of ``mapping``, open and resolved, as the store keeps them."""
-        with self.store.reading() as conn:
-            found = error_store.page(conn, ErrorFilters(mapping=mapping), limit=100)
-        return [{"error": one.error, "kind": one.kind.value, "status": one.status.value} for one in found]
 
     def history(self, record: str) -> list[LogLine]:
         """The synchronization log of ``record``."""
@@ -221,6 +211,7 @@ def open_stage(backend: Backend, folder: Path, mapping: str, environ: Mapping[st
     """Set a stage up, and take it down again with all that it declared."""
     stage = Stage(backend, folder, mapping, environ)
     try:
+        stage.open()
         yield stage
         stage.close()
     finally:

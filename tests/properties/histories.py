@@ -84,7 +84,7 @@ def mirrored(history: History) -> History:
         replace(
             one,
             direction=ways.get(one.direction, one.direction),
-            on_conflict=turn.get(one.on_conflict, one.on_conflict),  # type: ignore[call-overload]
+            on_conflict=one.on_conflict and turn.get(one.on_conflict, one.on_conflict),
             values=None if one.values is None else tuple((right, left) for left, right in one.values),
         )
         for one in mapping.fields

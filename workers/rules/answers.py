@@ -25,7 +25,6 @@ from store.model import (
     Form,
     Image,
     InstructionState,
-    Overwrite,
     Sent,
     Side,
     Write,
@@ -126,14 +125,8 @@ def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: 
         if not same(own, write.value):
             normalized.append(name)
         base[name] = _confirmed_form(base.get(name, Form()), sent.side, write, own)
-    writes = {own_names[name]: write for name, write in sent.writes.items() if name in own_names}
-    last = Confirmed(
-        instruction=sent.id,
-        version=answer.version,
-        at=answer.at,
-        values={name: write.value for name, write in writes.items()},
-        written=_written(coupling.last.get(sent.side), writes, answer.version),
-    )
+    values = {own_names[name]: write.value for name, write in sent.writes.items() if name in own_names}
+    last = Confirmed(instruction=sent.id, version=answer.version, at=answer.at, values=values)
     settled = sent.reason is Reason.SYNCHRONIZE and sent.side is not coupling.keep
     confirmed = msgspec.structs.replace(
         coupling,
@@ -153,16 +146,6 @@ def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: 
             _with_record(confirmed, sent.side, answer.record), status=CouplingStatus.ACTIVE, based=True
         )
     return Confirmation(coupling=confirmed, normalized=tuple(normalized), apart=apart)
-
-
-def _written(last: Confirmed | None, writes: dict[str, Write], version: int | None) -> dict[str, Overwrite]:
-    """The last write to each field, with those of earlier instructions; without a version nothing can come too late."""
-    before = {} if last is None else last.written
-    if version is None:
-        return before
-    return before | {
-        name: Overwrite(version=version, value=write.value, replaced=write.replaced) for name, write in writes.items()
-    }
 
 
 def _with_record(coupling: Coupling, side: Side, record: RecordRef) -> Coupling:

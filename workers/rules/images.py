@@ -14,10 +14,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec import UNSET
 
 from messages.changes import Change, Operation
 from messages.values import Value, same
-from store.model import Image
+from store.model import Image, Overwrite, Sent
 from workers.mapping import App, Ordering
 
 LATEST_CLOCK = timedelta(minutes=5)
@@ -116,21 +117,26 @@ def not_a_user(image: Image, version: int) -> Image:
     return msgspec.structs.replace(image, user_modified_at=image.user_modified_before, user_modified_version=None)
 
 
-def fold_read(image: Image, change: Change, order: Order) -> Image:
-    """Return the image as the answer to our own ``read`` tells it, whatever was known before.
+def fold_read(image: Image, change: Change, order: Order, asked_at: int | None) -> Image:
+    """Return the image as the answer to our own ``read`` tells it, whatever was known when it was asked.
 
-    Where it tells something new, a user changed it, and nobody knows when (R12).
+    Only what came since, and is newer than the answer, stays. Where the answer tells something new, a user changed it, and
+    nobody knows when (R12).
+
+    Args:
+        asked_at: The highest version that was known when it was asked.
     """
     version, exists = order.version, change.operation is not Operation.DELETE
-    fields = change.fields if exists else image.fields
-    known = fields.keys() & image.fields.keys()
-    moved = image.exists is not None and any(not same(fields[name], image.fields[name]) for name in known)
-    return msgspec.structs.replace(
+    since = max(version, -1 if asked_at is None else asked_at)
+    told = dict(change.fields if exists else image.fields)
+    moved = image.exists is not None and any(not same(told[name], image.fields[name]) for name in told.keys() & image.fields)
+    newer = {name: own for name, own in image.versions.items() if own > since}
+    read = msgspec.structs.replace(
         image,
         exists=exists,
-        fields=dict(fields),
-        versions=dict.fromkeys(fields, version),
-        version=version,
+        fields={**told, **{name: image.fields[name] for name in newer}},
+        versions={**dict.fromkeys(told, version), **newer},
+        version=max((version, *newer.values())),
         existence_version=version,
         life_version=version,
         user_modified_at=None if moved else image.user_modified_at,
@@ -138,6 +144,16 @@ def fold_read(image: Image, change: Change, order: Order) -> Image:
         modified_by=change.modified_by or image.modified_by,
         modified_at=change.at or image.modified_at,
         clipped=order.clipped,
+        written={name: one for name, one in image.written.items() if one.version <= version},
+    )
+    if image.existence_version is None or image.existence_version <= since:
+        return read
+    return msgspec.structs.replace(
+        read,
+        exists=image.exists,
+        version=image.version,
+        existence_version=image.existence_version,
+        life_version=max(version, -1 if image.life_version is None else image.life_version),
     )
 
 
@@ -180,6 +196,16 @@ def fold_written(image: Image, written: Written, version: int) -> Image:
         existence_version=existence_version,
         life_version=life,
     )
+
+
+def note_written(image: Image, before: Image, sent: Sent, version: int) -> Image:
+    """Return the image with a note of what ``sent`` wrote over, so that what is told of it later is not lost (R11)."""
+    noted = {
+        name: Overwrite(instruction=sent.id, version=version, value=value, replaced=before.fields.get(name, UNSET))
+        for name, value in sent.fields.items()
+        if name not in image.written or image.written[name].version < version
+    }
+    return msgspec.structs.replace(image, written={**image.written, **noted})
 
 
 def fold_assumed(image: Image, fields: dict[str, Value]) -> Image:

@@ -13,7 +13,7 @@ from store.model import Coupling, Image, Sent, Side
 from workers.mapping import Mapping
 from workers.rules.answers import Answer, Tie, follow, note_alterations, tie, waiting
 from workers.rules.desk import Desk, Touch, normalized, take_answer
-from workers.rules.images import Order, Written, fold_change, fold_read, fold_written
+from workers.rules.images import Order, Written, fold_change, fold_read, fold_written, note_written
 from workers.rules.updates import MASK
 
 Tied: TypeAlias = tuple[Coupling, Mapping, Side, Tie, Sent | None]
@@ -42,7 +42,8 @@ def lay_change(desk: Desk, change: Change, order: Order) -> list[Touch]:
                 noted = note_alterations(coupling, mapping, side, (before, after), desk.now)
                 desk.put(noted)
             touches += _overtaken(desk, noted, mapping, side, change)
-            touches += _overwritten_before(noted, mapping, side, change, order.version)
+    if all(how is Tie.NONE for *_, how, _sent in ties):
+        touches += _overwritten_before(desk, before, change, order.version)
     if after is None and all(how is Tie.NONE for *_, how, _sent in ties):
         return [*touches, Touch(record=record, word="stale", event=change.id)]
     return touches + _touched(desk, change, before)
@@ -78,14 +79,16 @@ def _creating(desk: Desk, change: Change) -> list[tuple[Coupling, Mapping, Side]
 def _fold(before: Image, change: Change, order: Order, ties: list[Tied]) -> Image | None:
     """The image after the change; with what it confirms, also the written fields that it does not speak of."""
     confirmed = [sent for *_, how, sent in ties if how is Tie.CONFIRMS and sent is not None]
-    if any(sent.action is Action.READ for sent in confirmed):
-        return fold_read(before, change, order)
+    asked = [sent.if_version for sent in confirmed if sent.action is Action.READ]
+    if asked:
+        return fold_read(before, change, order, asked[0])
     after = fold_change(before, change, order, ours=_is_ours(before, change, order, ties))
     for sent in confirmed:
         if sent.action in (Action.CREATE, Action.UPDATE) and change.operation is not Operation.DELETE:
             silent = {name: value for name, value in sent.fields.items() if name not in change.fields}
             create = sent.action is Action.CREATE
             after = fold_written(after or before, Written(fields=silent, create=create), order.version)
+            after = note_written(after, before, sent, order.version)
     return after
 
 
@@ -143,20 +146,19 @@ def _overtaken(desk: Desk, coupling: Coupling, mapping: Mapping, side: Side, cha
         coupling = desk.couplings[coupling.id]
         flight = tuple(newer if other.id == sent.id else other for other in coupling.flight)
         desk.put(msgspec.structs.replace(coupling, flight=flight))
-        touches.append(_overtaken_line(coupling, mapping, change, unseen, sent.id))
+        touches.append(_overtaken_line(desk, change, unseen, sent.id))
     return touches
 
 
-def _overwritten_before(
-    coupling: Coupling, mapping: Mapping, side: Side, change: Change, version: int
-) -> list[Touch]:
-    """R11: likewise of a value that was told too late, when what we wrote over it was answered already."""
-    last = coupling.last.get(side)
-    if last is None:
-        return []
-    newer = {name: (one.value, one.replaced) for name, one in last.written.items() if one.version > version}
-    unseen = _unseen(change, newer)
-    return [_overtaken_line(coupling, mapping, change, unseen, last.instruction)] if unseen else []
+def _overwritten_before(desk: Desk, image: Image, change: Change, version: int) -> list[Touch]:
+    """R11: likewise of a value that is told too late, when what we wrote over it was answered already."""
+    newer = {name: one for name, one in image.written.items() if one.version > version}
+    unseen = _unseen(change, {name: (one.value, one.replaced) for name, one in newer.items()})
+    by = {newer[name].instruction for name in unseen}
+    return [
+        _overtaken_line(desk, change, {name: value for name, value in unseen.items() if newer[name].instruction == one}, one)
+        for one in sorted(by)
+    ]
 
 
 def _unseen(change: Change, written: dict[str, tuple[Value, Known]]) -> dict[str, Value]:
@@ -168,11 +170,10 @@ def _unseen(change: Change, written: dict[str, tuple[Value, Known]]) -> dict[str
     }
 
 
-def _overtaken_line(
-    coupling: Coupling, mapping: Mapping, change: Change, unseen: dict[str, Value], instruction: str
-) -> Touch:
-    sensitive = {field.on(side) for field in mapping.fields if field.sensitive for side in Side}
+def _overtaken_line(desk: Desk, change: Change, unseen: dict[str, Value], instruction: str) -> Touch:
+    record = change.record
+    places = desk.file.sides_of(record.app, record.table)
+    sensitive = {field.on(side) for mapping, side in places for field in mapping.fields if field.sensitive}
     values = {name: MASK if name in sensitive else value for name, value in unseen.items()}
-    return Touch(
-        record=change.record, word="overtaken", coupling=coupling.id, instruction=instruction, values=values
-    )
+    coupling = next((coupling.id for coupling, _, _ in desk.of(record)), None)
+    return Touch(record=record, word="overtaken", coupling=coupling, instruction=instruction, values=values)

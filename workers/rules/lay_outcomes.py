@@ -14,7 +14,7 @@ from workers.mapping import Confirms
 from workers.rules.answers import Answer, follow, waiting
 from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, take_answer
 from workers.rules.failures import Patience
-from workers.rules.images import Order, Written, fold_assumed, fold_gone, fold_read, fold_written
+from workers.rules.images import Order, Written, fold_assumed, fold_gone, fold_read, fold_written, note_written
 from workers.rules.refusals import came_back, give_up, refuse
 
 
@@ -69,9 +69,9 @@ def _written(image: Image, sent: Sent, applied: Applied, order: Order) -> Image:
         return fold_gone(image, order.version)
     if sent.action is Action.READ:
         change = Change(record=image.record, id=applied.id, operation=Operation.READ, at=applied.at, fields=reported)
-        return fold_read(image, change, order)
+        return fold_read(image, change, order, sent.if_version)
     written = Written(fields=sent.fields, reported=reported, create=sent.action is Action.CREATE)
-    return fold_written(image, written, order.version)
+    return note_written(fold_written(image, written, order.version), image, sent, order.version)
 
 
 def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applied, order: Order | None) -> list[Touch]:

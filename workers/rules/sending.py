@@ -92,6 +92,7 @@ def instruct(
     coupling, mapping = situation.coupling, situation.mapping
     app, image = mapping.app(target), situation.image(target)
     versioned = app.order is Ordering.VERSION and action in (Action.UPDATE, Action.DELETE)
+    versioned = versioned or action is Action.READ
     return Sent(
         id=f"{coupling.token}-{coupling.serial + 1}-{target.value}",
         side=target,

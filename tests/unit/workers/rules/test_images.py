@@ -108,7 +108,7 @@ def test_folding_twice_is_folding_once() -> None:
 def test_a_read_replaces_everything() -> None:
     """A poisoned version, or one from before a backup was restored, would rule for ever."""
     image = folded(change(UPDATE, 2**63 - 1, a=1, gone=1))
-    image = fold_read(image, *change(READ, 7, a=2))
+    image = fold_read(image, *change(READ, 7, a=2), 2**63 - 1)
     assert (image.fields, image.version, image.life_version, image.exists) == ({"a": 2}, 7, 7, True)
     assert image.user_modified_at is None  # somebody changed it, and nobody knows when
     assert folded(change(UPDATE, 8, a=3), image=image).fields == {"a": 3}
@@ -116,13 +116,23 @@ def test_a_read_replaces_everything() -> None:
 
 def test_a_read_that_finds_the_record_deleted() -> None:
     """The answer would bring the record to life."""
-    image = fold_read(folded(change(UPDATE, 5, a=1)), *change(DELETE, 6))
+    image = fold_read(folded(change(UPDATE, 5, a=1)), *change(DELETE, 6), 5)
     assert (image.exists, image.fields) == (False, {"a": 1})
+
+
+def test_what_came_after_a_read_was_asked() -> None:
+    """The answer crosses a newer event: it would undo it, and nobody would tell of it again."""
+    asked = folded(change(UPDATE, 5, a=1, b=1))
+    crossed = folded(change(UPDATE, 7, a=7), image=asked)
+    image = fold_read(crossed, *change(READ, 6, a=6, b=6), 5)
+    assert (image.fields, image.version) == ({"a": 7, "b": 6}, 7)
+    deleted = fold_read(folded(change(DELETE, 7), image=asked), *change(READ, 6, a=6, b=6), 5)
+    assert (deleted.exists, deleted.version) == (False, 7)
 
 
 def test_the_event_after_a_read_says_when() -> None:
     """What the read found newer would never get the time at which its user changed it."""
-    image = fold_read(folded(change(UPDATE, 5, a=1)), *change(READ, 6, a=2))
+    image = fold_read(folded(change(UPDATE, 5, a=1)), *change(READ, 6, a=2), 5)
     event = change(UPDATE, 6, a=2)
     assert folded(event, image=image).user_modified_at == event[0].at
 

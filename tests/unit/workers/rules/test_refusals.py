@@ -12,7 +12,7 @@ from messages.outcomes import Failed, FailureCode
 from messages.records import RecordRef
 from store.model import CouplingStatus, InstructionState, Side
 from tests.rules_world import World, mapping_of
-from workers.mapping import Confirms, Direction
+from workers.mapping import Confirms, DeletionRule, Detect, Direction
 from workers.rules.failures import MISMATCH_LIMIT, Patience
 
 LEFT, RIGHT = Side.LEFT, Side.RIGHT
@@ -143,7 +143,7 @@ def test_silence() -> None:
 
 def test_silence_about_a_delete() -> None:
     """The late answer closes the coupling; its error would stay open for ever."""
-    w = World(mapping_of("a", on_deletion="delete"), {"a": 1})
+    w = World(mapping_of("a", on_deletion=DeletionRule.DELETE), {"a": 1})
     w.deliver(w.delete(LEFT))
     w.engine.silence(w.number)
     w.run()
@@ -168,7 +168,7 @@ def test_silence_while_an_error_is_being_resolved() -> None:
 
 def test_two_refusals_of_one_decision() -> None:
     """The second refusal would be asked for again because the first was settled."""
-    w = World(mapping_of("a", "b", detect="field"), {"a": 1, "b": 1})
+    w = World(mapping_of("a", "b", detect=Detect.FIELD), {"a": 1, "b": 1})
     w.left.refuses = w.right.refuses = lambda _: FailureCode.VALIDATION_FAILED
     w.deliver(w.L(a=2), w.R(b=2))
     w.run()
@@ -196,7 +196,7 @@ def test_an_app_that_never_confirms_is_not_asked() -> None:
 
 def test_a_refusal_of_somebody_elses_coupling() -> None:
     """A coupling that is over would be woken by a late refusal."""
-    w = World(mapping_of("a", on_deletion="uncouple"), {"a": 1})
+    w = World(mapping_of("a", on_deletion=DeletionRule.UNCOUPLE), {"a": 1})
     w.deliver(w.L(a=5))
     (sent,) = w.sent()
     closed = {name: getattr(w.coupling, name) for name in w.coupling.__struct_fields__} | {"status": CouplingStatus.CLOSED}
