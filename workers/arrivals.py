@@ -44,14 +44,18 @@ def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], no
     mappings, tables = context.file.mappings, loaded_store.all(conn)
     known = {key for key in keys if key[0] in mappings and both_loaded(mappings[key[0]], tables)}
     around = _look_around(conn, context, known)
-    partners = {one for found in around.candidates.values() if found.total == 1 for one in found.records}
-    images = record_store.lock(conn, {record for _, record in known} | partners)
+    partners = {(key[0], one) for key, found in around.candidates.items() if found.total == 1 for one in found.records}
+    images = record_store.lock(conn, {record for _, record in known | partners})
     couplings = coupling_store.lock(conn, images.keys(), {row.coupling_id for row in around.rows.values()})
     desk = Desk(context.file, now, images, couplings.values())
     apart = record_store.apart(conn, images.keys())
     bench = Bench(desk, around, context.tokens)
-    for arrival in arrival_store.lock(conn, known):
-        bench.settle(arrival, apart=(arrival.mapping, arrival.record) in apart)
+    arrivals = arrival_store.lock(conn, known | partners)
+    for arrival in arrivals:
+        key = (arrival.mapping, arrival.record)
+        if key in known:
+            bench.settle(arrival, apart=key in apart)
+    bench.end_taken(arrivals)
     for coupling, trace in zip(coupling_store.insert(conn, bench.made), bench.traces, strict=True):
         desk.add(coupling)
         desk.decide[coupling.id] = None

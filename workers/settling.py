@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -86,7 +86,9 @@ class Bench:
         """Settle one arrival: it goes, or is kept with what it waits for."""
         mapping, image = self.desk.file.mappings[arrival.mapping], self.desk.image(arrival.record)
         coupled = any(coupling.mapping == mapping.name for coupling, _, _ in self.desk.of(arrival.record))
-        if coupled or apart or not image.exists or (mapping.name, arrival.record) in self._taken:
+        if (mapping.name, arrival.record) in self._taken:
+            return  # ``end_taken`` ends it
+        if coupled or apart or not image.exists:
             self.gone.append(arrival)
             return
         if match_values(mapping, arrival.side, image, {}) != self._values(arrival):
@@ -97,6 +99,17 @@ class Bench:
             self._adopt(arrival, stuck)
             return
         self._carry_out(mapping, arrival, judge(mapping, self._arriving(mapping, arrival)))
+
+    def end_taken(self, arrivals: Iterable[Arrival]) -> None:
+        """End those of ``arrivals`` that another one took for its counterpart, an ambiguity found before included."""
+        gone = {(one.mapping, one.record) for one in self.gone}
+        ended = {(one.mapping, one.record): one for one in arrivals}
+        ended = {key: one for key, one in ended.items() if key in self._taken and key not in gone}
+        self.kept = [(before, after) for before, after in self.kept if (after.mapping, after.record) not in ended]
+        self.touches = [touch for touch in self.touches if (touch.rule, touch.record) not in ended]
+        self.gone += ended.values()
+        for one in ended.values():
+            self._note(one, "coupled")
 
     def _arriving(self, mapping: Mapping, arrival: Arrival) -> Arriving:
         image = self.desk.image(arrival.record)

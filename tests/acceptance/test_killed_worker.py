@@ -31,7 +31,7 @@ right = "title"
 """
 
 RECORDS = 20
-EDITS = 50
+EDITS = 30
 KILLS = 6
 
 
@@ -92,5 +92,5 @@ def handled(stage: Stage, edits: list[Message]) -> Counter[str]:
     with stage.store.reading() as conn:
         for number in range(RECORDS):
             lines = log_store.of_record(conn, f"bc/customer/{number}", limit=10 * EDITS)
-            found.update(line.event for line in lines if line.event in found and line.outcome != "duplicate")
+            found.update(line.event or "" for line in lines if line.event in found and line.outcome != "duplicate")
     return found
