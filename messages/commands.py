@@ -81,6 +81,8 @@ class RefusalCode(StrEnum):
     """One of the records is already coupled under the mapping."""
     ID_REUSED = "id_reused"
     """The same command id came before with other content."""
+    FAILED = "failed"
+    """Handling it failed in Recouple itself; the command is in the dead queue and can be replayed."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -57,7 +58,7 @@ def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], no
             bench.settle(arrival, apart=key in apart)
     bench.end_taken(arrivals)
     for coupling, trace in zip(coupling_store.insert(conn, bench.made), bench.traces, strict=True):
-        desk.add(coupling)
+        desk.put(coupling)
         desk.decide[coupling.id] = None
         if trace is not None:
             desk.traces[coupling.id] = trace
@@ -100,35 +101,41 @@ def _write_arrivals(conn: Connection, context: Context, bench: Bench, now: datet
     arrival_store.remove(conn, [(one.mapping, one.record) for one in bench.gone])
     opened = [after for _, after in bench.kept if after.error is not None and not after.error.number]
     numbers = dict(zip((one.record for one in opened), error_store.numbers(conn, len(opened)), strict=True))
-    told = [(one, ErrorEvent.RESOLVED) for one in bench.gone if one.error is not None]
+    told = [
+        Ambiguity(bench.situation(one), one.error, ErrorEvent.RESOLVED, bench.how_it_ended(one)) for one in bench.gone
+    ]
     kept = []
     for before, after in bench.kept:
         if after.error is not None and after.record in numbers:
             numbered = replace(after, error=replace(after.error, number=numbers[after.record]))
-            told.append((numbered, ErrorEvent.OPENED))
+            told.append(Ambiguity(bench.situation(numbered), numbered.error, ErrorEvent.OPENED))
             kept.append(numbered)
             continue
         if after.error != before.error and after.error is not None:
-            told.append((after, ErrorEvent.UPDATED))
+            told.append(Ambiguity(bench.situation(after), after.error, ErrorEvent.UPDATED))
         kept.append(after)
     arrival_store.put(conn, kept)
     again = [Due(kind=DueKind.ARRIVAL, record=one.record, mapping=one.mapping, due_at=now) for one in bench.again]
     due_store.put(conn, again)
-    return tell_ambiguities(conn, context, [(bench.situation(one), one.error, event) for one, event in told], now)
+    return tell_ambiguities(conn, context, told, now)
 
 
-def tell_ambiguities(
-    conn: Connection,
-    context: Context,
-    told: Sequence[tuple[Situation, OpenError | None, ErrorEvent]],
-    now: datetime,
-) -> list[Line]:
+class Ambiguity(NamedTuple):
+    """What happened to the ``match_ambiguous`` error of an uncoupled record, if it has one; at its end, what ended it."""
+
+    situation: Situation
+    error: OpenError | None
+    event: ErrorEvent
+    resolution: str = ""
+
+
+def tell_ambiguities(conn: Connection, context: Context, told: Sequence[Ambiguity], now: datetime) -> list[Line]:
     """Write and publish the ``match_ambiguous`` errors that began, changed or ended."""
     messages = []
-    for situation, error, event in told:
+    for situation, error, event, resolution in told:
         if error is None:
             continue
-        ending = Ending(at=now, resolution="matched") if event is ErrorEvent.RESOLVED else None
+        ending = Ending(at=now, resolution=resolution) if event is ErrorEvent.RESOLVED else None
         data = report(situation, error, ending)
         name = f"error-{data.error}-{data.revision}-{event}"
         messages.append(ErrorMessage(id=name, event=event, report=data, at=now))

@@ -164,12 +164,14 @@ def _lay_one(desk: Desk, context: Context, event: Event) -> list[Touch]:
 
 
 def note_arrivals(conn: Connection, context: Context, desk: Desk) -> set[tuple[str, RecordRef]]:
-    """Rules 3 and 4: uncoupled records of mappings that are not ``only_coupled`` wait to be matched or created."""
-    wanted = {
-        (name, record): side
-        for (name, record), side in desk.uncoupled.items()
-        if not context.file.mappings[name].only_coupled and desk.image(record).exists
-    }
+    """Rules 3 and 4: uncoupled records of mappings that are not ``only_coupled`` wait to be matched or created.
+
+    One that waited and is gone is looked at again, too: what was told about it has to end.
+    """
+    alone = {key: side for key, side in desk.uncoupled.items() if not context.file.mappings[key[0]].only_coupled}
+    wanted = {key: side for key, side in alone.items() if desk.image(key[1]).exists}
+    ended = arrival_store.read(conn, alone.keys() - wanted.keys())
+    due_store.put(conn, [_arrival_due(one, desk.now) for one in ended])
     if not wanted:
         return set()
     for key in record_store.apart(conn, {record for _, record in wanted}):
@@ -182,10 +184,12 @@ def note_arrivals(conn: Connection, context: Context, desk: Desk) -> set[tuple[s
         entries.append((name, side, record, match_values(mapping, side, desk.image(record), {})))
     match_store.save(conn, entries)
     arrival_store.arrive(conn, arrivals)
-    due_store.put(
-        conn, [Due(kind=DueKind.ARRIVAL, record=one.record, mapping=one.mapping, due_at=desk.now) for one in arrivals]
-    )
+    due_store.put(conn, [_arrival_due(one, desk.now) for one in arrivals])
     return {(one.mapping, one.record) for one in arrivals}
+
+
+def _arrival_due(arrival: Arrival, now: datetime) -> Due:
+    return Due(kind=DueKind.ARRIVAL, record=arrival.record, mapping=arrival.mapping, due_at=now)
 
 
 def _queued(touch: Touch) -> Touch:

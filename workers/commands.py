@@ -62,6 +62,16 @@ def handle_command(conn: Connection, context: Context, delivery: Delivery, now: 
     return told + _tell(conn, command, answer, now)
 
 
+def refuse_failed(conn: Connection, context: Context, delivery: Delivery, now: datetime) -> list[Line]:
+    """Answer a command that could not be handled because of a fault in Recouple itself, if it can be read at all."""
+    try:
+        command = decode_command(delivery.body, delivery.properties, context.namespace, context.limits)
+    except (MalformedMessageError, InvalidCommandError):
+        return []
+    detail = "handling it failed in Recouple itself, nothing was done; `recouple dead` has the command and why"
+    return _tell(conn, command, Refused(command=command.name, code=RefusalCode.FAILED, detail=detail), now)
+
+
 def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer, list[Line]]:
     try:
         result, told = HANDLERS[type(command.order)](conn, context, command.order, now)

@@ -16,7 +16,7 @@ from store import couplings as coupling_store
 from store import records as record_store
 from store.couplings import standing
 from store.model import Side
-from workers.arrivals import tell_ambiguities
+from workers.arrivals import Ambiguity, tell_ambiguities
 from workers.context import Context
 from workers.deciding import decide_touched
 from workers.log_lines import Line
@@ -45,7 +45,7 @@ def couple(conn: Connection, context: Context, order: Couple, now: datetime) -> 
     coupling = coupling_store.insert(conn, [replace(new_coupling(mapping, context.tokens(), left, right), keep=keep)])[
         0
     ]
-    desk.add(coupling)
+    desk.put(coupling)
     desk.decide[coupling.id] = None
     touches = [
         Touch(record=record, word="coupled", coupling=coupling.id, rule=mapping.name) for record in (left, right)
@@ -98,5 +98,5 @@ def _end_arrivals(
     """Records that waited to be matched wait no more; their ambiguity is settled."""
     ended = arrival_store.lock(conn, keys)
     arrival_store.remove(conn, keys)
-    told = [(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED) for one in ended]
+    told = [Ambiguity(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED, "couple") for one in ended]
     return tell_ambiguities(conn, context, told, now)

@@ -14,10 +14,12 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from messages.dead import DeadReason
+from messages.topology import commands_queue
 from messages.transport.ports import Delivery
 from store.connect import Store
 from store.failures import StoreNotReadyError, StoreUnavailableError
 from workers.changes import bury
+from workers.commands import refuse_failed
 from workers.context import Context
 from workers.intake import reject
 from workers.log_lines import Line
@@ -76,6 +78,8 @@ def _bury_failed(fault: Exception) -> Handler:
     def handle(conn: Connection, context: Context, deliveries: Sequence[Delivery], now: datetime) -> list[Line]:
         detail = f"handling it failed with {type(fault).__name__}; this is a fault in Recouple, please report it"
         letters = [reject(one, DeadReason.FAILED_HERE, detail, "", now) for one in deliveries]
-        return bury(conn, context, letters)
+        orders = [one for one in deliveries if one.queue == commands_queue(context.namespace)]
+        refused = [line for one in orders for line in refuse_failed(conn, context, one, now)]
+        return bury(conn, context, letters) + refused
 
     return handle

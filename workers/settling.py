@@ -231,6 +231,12 @@ class Bench:
         """The arrival as a report sees it."""
         return uncoupled_situation(self.desk, arrival)
 
+    def how_it_ended(self, arrival: Arrival) -> str:
+        """What settled the ambiguity of an arrival that waits no more."""
+        if (arrival.mapping, arrival.record) in self._taken:
+            return "matched"
+        return "converged" if self.desk.image(arrival.record).exists else "closed"
+
     def _keep(self, arrival: Arrival, *, waits_for: str | None, error: OpenError | None) -> None:
         self.kept.append((arrival, msgspec.structs.replace(arrival, waits_for=waits_for, error=error, gated=False)))
         if arrival.error is not None and error is None:

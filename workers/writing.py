@@ -143,10 +143,10 @@ def _write_waits(conn: Connection, desk: Desk, changed: Sequence[Coupling]) -> N
 
 def _fulfilled(desk: Desk, coupling: Coupling) -> list[Wait]:
     """The references that ``coupling`` answers now and did not answer before."""
-    before = desk.was(coupling.id)
-    if coupling.status is not CouplingStatus.ACTIVE or before is None:
+    if coupling.status is not CouplingStatus.ACTIVE:
         return []
-    if before.status is CouplingStatus.ACTIVE and (before.left, before.right) == (coupling.left, coupling.right):
+    before, tied = desk.was(coupling.id), (coupling.left, coupling.right)
+    if before is not None and before.status is CouplingStatus.ACTIVE and (before.left, before.right) == tied:
         return []
     return [Wait(coupling.mapping, side, record.key) for side in Side if (record := coupling.record(side)) is not None]
 

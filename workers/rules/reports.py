@@ -124,6 +124,8 @@ def _failure(situation: Situation, error: OpenError) -> str:
     if failed is None:
         return "An app could not be instructed. See the synchronization log of the record."
     app, record = situation.mapping.app(failed.side).title, _name(situation, failed.side)
+    if situation.coupling.record(failed.side) is None:
+        record = f"{situation.mapping.table(failed.side)} for {_name(situation, failed.side.other)}"
     if error.kind is ErrorKind.NO_ANSWER:
         return (
             f"{app} has not answered the instruction to {failed.action} {record} in time; whether it did it is not "

@@ -98,7 +98,20 @@ class Workshop:
         orders = [
             command("couple", "", {"left": f"bc/customer/{key}", "right": f"sales/account/{key}"}) for key in keys
         ]
-        process(self.store, self.context, handle_commands, self.deliveries(orders), lambda: datetime.now(UTC))
+        self.order(*orders)
+
+    def order(self, *orders: Message) -> None:
+        """Handle commands, each by itself."""
+        for one in self.deliveries(orders):
+            process(self.store, self.context, handle_commands, [one], lambda: datetime.now(UTC))
+
+    def answers(self, reply_to: str) -> list[dict[str, Any]]:
+        """Look at the answers to this queue, as CloudEvents."""
+        with self.store.transaction() as conn:
+            waiting = outbox_store.claim(conn, LIMIT, datetime.now(UTC), self.context.outbox_lease)
+            outbox_store.release(conn, [one.id for one in waiting])
+        found = [one.publication for one in waiting if one.publication.exchange == ""]
+        return [Received("", one.body, {}).event for one in found if one.routing_key == reply_to]
 
     def sent(self, exchange: str) -> list[Received]:
         """Take everything for this exchange (without its namespace) out of the outbox."""

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from store.couplings import Standing
 from store.tables import couplings
-from tests.acceptance.wire import Message, applied, change, failed
+from tests.acceptance.wire import Message, applied, change, command, failed
 from tests.contract.workers.conftest import Workshop
 
 
@@ -129,3 +129,18 @@ def test_a_change_and_an_outcome_in_one_batch_end_the_same_in_either_order(
         assert instructions == {}
         assert errors == ["update_conflict"]
         assert workshop.standing("1") is Standing.SKIPPED
+
+
+def test_a_command_that_fails_in_recouple_is_answered_all_the_same(workshop: Workshop) -> None:
+    """Else an operator waits for an answer that never comes, and the commands behind it wait with them."""
+    workshop.couple(["1"])
+    spoil(workshop, "1")
+    reply_to = f"{workshop.context.namespace}.replies.test"
+    again = command("couple", reply_to, {"left": "bc/customer/1", "right": "sales/account/2"})
+    workshop.order(again)
+
+    (answer,) = workshop.answers(reply_to)
+    assert answer["type"] == "recouple.command.refused"
+    assert answer["data"]["code"] == "failed"
+    (dead,) = workshop.sent("dead")
+    assert dead.body == again.body
