@@ -1,13 +1,14 @@
-"""Two simulated apps and the rules between them, in memory: histories are played as a batch of the change job would see them.
+"""Two simulated apps and the rules between them, in memory: histories as the change job would see them.
 
-The engine does with the pure rules what ``workers.changes`` and ``workers.timers`` do with the store: dedupe, lay on a desk,
-decide each coupling once, keep what came out. Every coupling and image goes through JSON after each batch, as in the store.
+The engine does with the pure rules what ``workers.changes`` and ``workers.timers`` do with the store: dedupe, lay on a
+desk, decide each coupling once, keep what came out. Couplings and images go through JSON, as in the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -60,15 +61,18 @@ def field(name: str, **more: object) -> MappedField:
 
 
 def mapping_of(
-    *fields: str | MappedField, left: dict[str, object] | None = None, right: dict[str, object] | None = None, **more: object
+    *fields: str | MappedField,
+    left: dict[str, Any] | None = None,
+    right: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Mapping:
     """A mapping between ``l/t`` and ``r/t``; ``left`` and ``right`` say what is special about the two apps."""
     base = Mapping(
         name="m",
         left=Table(app="l", name="t"),
         right=Table(app="r", name="t"),
-        left_app=App(name="l", title="Left", **(left or {})),  # type: ignore[arg-type]
-        right_app=App(name="r", title="Right", **(right or {})),  # type: ignore[arg-type]
+        left_app=App(name="l", title="Left", **(left or {})),
+        right_app=App(name="r", title="Right", **(right or {})),
         fields=tuple(field(one) if isinstance(one, str) else one for one in fields),
     )
     return replace(base, **more)
@@ -121,7 +125,9 @@ class Engine:
         self.uncoupled |= desk.uncoupled.keys()
         self.finish(desk, touches)
 
-    def couple(self, mapping: Mapping, left: RecordRef | None, right: RecordRef | None, keep: Side | None = None) -> int:
+    def couple(
+        self, mapping: Mapping, left: RecordRef | None, right: RecordRef | None, keep: Side | None = None
+    ) -> int:
         """Tie two records, or one to a counterpart that is to be created; return the coupling's number."""
         number = len(self.couplings) + 1
         made = replace(new_coupling(mapping, f"token{number}", left, right), id=number, keep=keep)
@@ -147,7 +153,9 @@ class Engine:
             }
             base = {one: situation.coupling.base[one] for one in typed}
             sends.append(
-                instruct(situation, side, Action.UPDATE, Reason.SYNCHRONIZE, fields=dict(typed), writes=writes, base=base)
+                instruct(
+                    situation, side, Action.UPDATE, Reason.SYNCHRONIZE, fields=dict(typed), writes=writes, base=base
+                )
             )
         coupling = replace(situation.coupling, flight=tuple(sends), serial=situation.coupling.serial + 1, error=None)
         self.couplings[number] = coupling
@@ -319,7 +327,7 @@ class World:
         past: Messages that have been delivered, to be delivered again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name
         self,
         mapping: Mapping,
         start: dict[str, Value] | None = None,

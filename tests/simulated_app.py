@@ -1,4 +1,4 @@
-"""An app for tests of the rules: records with versions, users who edit them, and a connector that does as it is instructed."""
+"""An app for tests of the rules: records with versions, users who edit them, a connector that is instructed."""
 
 from __future__ import annotations
 

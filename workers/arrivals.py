@@ -102,7 +102,9 @@ def _write_arrivals(conn: Connection, context: Context, bench: Bench, now: datet
     opened = [after for _, after in bench.kept if after.error is not None and not after.error.number]
     numbers = dict(zip((one.record for one in opened), error_store.numbers(conn, len(opened)), strict=True))
     told = [
-        Ambiguity(bench.situation(one), one.error, ErrorEvent.RESOLVED, bench.how_it_ended(one)) for one in bench.gone
+        Ambiguity(bench.situation(one), one.error, ErrorEvent.RESOLVED, bench.how_it_ended(one))
+        for one in bench.gone
+        if one.error is not None
     ]
     kept = []
     for before, after in bench.kept:
@@ -121,7 +123,7 @@ def _write_arrivals(conn: Connection, context: Context, bench: Bench, now: datet
 
 
 class Ambiguity(NamedTuple):
-    """What happened to the ``match_ambiguous`` error of an uncoupled record, if it has one; at its end, what ended it."""
+    """What happened to the ``match_ambiguous`` error of an uncoupled record, if it has one, and what ended it."""
 
     situation: Situation
     error: OpenError | None

@@ -233,7 +233,8 @@ class Bench:
 
     def how_it_ended(self, arrival: Arrival) -> str:
         """What settled the ambiguity of an arrival that waits no more."""
-        if (arrival.mapping, arrival.record) in self._taken:
+        coupled = (arrival.mapping, arrival.record, "coupled")
+        if any((touch.rule, touch.record, touch.word) == coupled for touch in self.touches):
             return "matched"
         return "converged" if self.desk.image(arrival.record).exists else "closed"
 

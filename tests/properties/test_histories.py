@@ -1,4 +1,4 @@
-"""Random histories: whatever happens, both apps agree in the end or a person is asked, and nothing is lost on the way."""
+"""Random histories: whatever happens, both apps agree in the end or a person is asked, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_edits_in_any_order(history: History) -> None:
 
 @given(histories())
 def test_anything_in_any_order(history: History) -> None:
-    """Deletions, refusals, repeats, silence and retries would break guarantee 5 or 6, or leave an error that never ends."""
+    """Deletions, refusals, repeats, silence and retries would break guarantee 5 or 6, or leave an endless error."""
     play = Play(history)
     play.play()
     check_all(play)

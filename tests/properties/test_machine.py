@@ -1,4 +1,4 @@
-"""Two apps, a queue that doubles, delays and shuffles, refusals of every code: a state machine that always ends in agreement."""
+"""Two apps, a queue that doubles, delays and shuffles, refusals of every code: it always ends in agreement."""
 
 from __future__ import annotations
 
@@ -105,4 +105,6 @@ class TwoApps(RuleBasedStateMachine):
 
 TestTwoApps = TwoApps.TestCase
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-TestTwoApps.settings = settings(max_examples=2_000 if LONG else 40, stateful_step_count=60 if LONG else 25, deadline=None)
+TestTwoApps.settings = settings(
+    max_examples=2_000 if LONG else 40, stateful_step_count=60 if LONG else 25, deadline=None
+)

@@ -1,8 +1,8 @@
 """First: what answers us (R1). Outcomes, and changes that confirm, echo or alter what we wrote.
 
 An answer is found by its instruction, before any thought of staleness. A change *names* an instruction, or *echoes*
-it (holds all its values, where the app confirms by echo), or bears the version that the outcome reported; each ties it to
-us. Whatever nothing ties to us is a user's change.
+it (holds all its values, where the app confirms by echo), or bears the version that the outcome reported; each ties it
+to us. Whatever nothing ties to us is a user's change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from store.model import (
 from workers.mapping import Confirms, Mapping
 
 ALTERED_WITHIN = timedelta(seconds=30)
-"""An app that alters a value does it at once; later than this after our write it is a user's edit, not a fight (R13)."""
+"""An app that alters a value does it at once; later than this after our write it is a user's edit (R13)."""
 
 WAITING = (InstructionState.SENT, InstructionState.BACKING_OFF, InstructionState.UNANSWERED)
 """The states in which an instruction holds its slot."""
@@ -176,7 +176,7 @@ def _confirmed_form(form: Form, side: Side, write: Write, own: Known) -> Form:
 def follow(
     coupling: Coupling, mapping: Mapping, side: Side, fields: dict[str, Value]
 ) -> tuple[Coupling, tuple[str, ...]]:
-    """Take what is told later of an instruction already answered: where it differs, it is that side's form (truncation).
+    """Take what is told later of an answered instruction: where it differs, it is that side's form (truncation).
 
     Args:
         fields: What the side made of the values, by its own names.
@@ -202,7 +202,7 @@ def note_alterations(
 ) -> Coupling:
     """Remember what a side made of our values in a change that nothing ties to us, in case it is a fight (R13).
 
-    A change that is no such alteration is a user's own wish: what the *other* side once made of that field is forgotten.
+    A change that is no such alteration is a user's wish: what the *other* side once made of the field is forgotten.
 
     Args:
         images: The record's, before and after the change.

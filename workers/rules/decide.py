@@ -1,4 +1,4 @@
-"""The law of DESIGN.md section 5, row by row: what follows from the state of one coupling.
+r"""The law of DESIGN.md section 5, row by row: what follows from the state of one coupling.
 
 Each coupling that a batch touched is decided once, on its state and not on the events. Answers (``answers``) and
 images (``images``) come first; then
@@ -126,7 +126,7 @@ def _refusal(failed: Sent) -> Trouble:
 
 
 def still_applies(situation: Situation, failed: Sent) -> bool:
-    """Say whether what failed could be tried again: an update of two living records, a create of a missing one …"""
+    """Say whether what failed could be tried again: an update of two living records, a create of a missing one."""
     gone = situation.image(failed.side).exists is False
     other_gone = situation.image(failed.side.other).exists is False
     if failed.action is Action.UPDATE:
@@ -180,25 +180,26 @@ def find(situation: Situation, *, policies: bool) -> Finding:
     coupling = situation.coupling
     if coupling.status is CouplingStatus.CREATING:
         missing = Side.LEFT if coupling.left is None else Side.RIGHT
-        if situation.image(missing.other).exists:
-            return decide_creation(situation, missing)
-        return Finding(word="uncoupled", close=True)
+        alive = situation.image(missing.other).exists
+        return decide_creation(situation, missing) if alive else Finding(word="uncoupled", close=True)
     unknown = [side for side in Side if situation.image(side).exists is None and _tells(situation, side)]
     if unknown:
         send = tuple(instruct(situation, side, Action.READ, Reason.READ, fields={}) for side in unknown)
         return Finding(word="sent", send=send)
     gone = [side for side in Side if situation.image(side).exists is False]
-    if len(gone) == len(Side):
-        return Finding(word="uncoupled", close=True)
     if gone:
-        return decide_deletion(situation, gone[0], policies=policies)
-    if coupling.based:
-        return decide_update(situation, policies=policies)
+        both = len(gone) == len(Side)
+        closed = Finding(word="uncoupled", close=True)
+        return closed if both else decide_deletion(situation, gone[0], policies=policies)
+    return decide_update(situation, policies=policies) if coupling.based else _first_base(situation, policies=policies)
+
+
+def _first_base(situation: Situation, *, policies: bool) -> Finding:
+    """Both images are known for the first time: no policy acts, unless somebody said which side to keep."""
     base = take_base(situation.mapping, situation.left, situation.right, situation.references)
-    based = _without(situation, base=base, based=True)
-    if coupling.keep is None:
+    if situation.coupling.keep is None:
         return Finding(word="coupled", base=base)
-    return decide_update(based, policies=policies)
+    return decide_update(_without(situation, base=base, based=True), policies=policies)
 
 
 def _tells(situation: Situation, side: Side) -> bool:

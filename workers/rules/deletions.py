@@ -12,7 +12,7 @@ uncouple                                             the coupling is removed, bo
 ========= ========================================== =====================================================
 
 Where the condition does not hold, where an error is open, or where S's last image held changes that are not on O yet,
-it is as ``manual``: a concurrent edit is never lost. Our own delete never gets here: its confirmation closes the coupling.
+it is as ``manual``: a concurrent edit is never lost. Our own delete never gets here: its answer closes the coupling.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from messages.errors import ErrorKind
 from messages.instructions import Action, Reason
-from messages.values import same
+from messages.values import Value, same
 from store.model import Form, Image, Sent, Side
 from workers.mapping import DeletionRule
 from workers.rules.differences import FieldState
@@ -82,21 +82,19 @@ def restore(situation: Situation, gone: Side, reason: Reason) -> Finding:
     if writes.trouble is not None:
         return Finding(word="error", trouble=writes.trouble, waits=writes.trouble.waits)
     fields = {**situation.image(gone).fields, **own_names(situation.mapping, gone, writes.by_field)}
-    sent = _instruction(situation, gone, Action.CREATE, reason, fields, writes)
+    sent = _create(situation, gone, reason, fields, writes)
     return Finding(word="resolved", rule="on_deletion=restore", send=(sent,))
 
 
 def delete(situation: Situation, side: Side) -> Finding:
     """Delete the living record too."""
-    sent = _instruction(situation, side, Action.DELETE, Reason.DELETE, {}, Writes())
+    sent = instruct(situation, side, Action.DELETE, Reason.DELETE, fields={})
     return Finding(word="resolved", rule="on_deletion=delete", send=(sent,))
 
 
-def _instruction(
-    situation: Situation, side: Side, action: Action, reason: Reason, fields: dict[str, object], writes: Writes
-) -> Sent:
+def _create(situation: Situation, side: Side, reason: Reason, fields: dict[str, Value], writes: Writes) -> Sent:
     base = forms(situation.coupling.base, writes.by_field)
-    return instruct(situation, side, action, reason, fields=fields, writes=writes.by_field, base=base)
+    return instruct(situation, side, Action.CREATE, reason, fields=fields, writes=writes.by_field, base=base)
 
 
 def _values_for(situation: Situation, target: Side) -> Writes:
@@ -127,5 +125,5 @@ def decide_creation(situation: Situation, missing: Side) -> Finding:
     if writes.trouble is not None:
         return Finding(word="error", trouble=writes.trouble, waits=writes.trouble.waits)
     fields = own_names(situation.mapping, missing, writes.by_field)
-    sent = _instruction(situation, missing, Action.CREATE, Reason.CREATE, dict(fields), writes)
+    sent = _create(situation, missing, Reason.CREATE, fields, writes)
     return Finding(word="sent", send=(sent,), waits=writes.waits)

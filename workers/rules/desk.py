@@ -1,7 +1,7 @@
 """What one batch works on, in memory: the images of its records and the couplings of those.
 
-Every event is laid on the desk in turn (``lay_changes``, ``lay_outcomes``); then each coupling that was touched is decided
-once. The store fills a desk and takes it back; a replay or a simulation can fill one from anything.
+Every event is laid on the desk in turn (``lay_changes``, ``lay_outcomes``); then each coupling that was touched is
+decided once. The store fills a desk and takes it back; a replay or a simulation can fill one from anything.
 """
 
 from __future__ import annotations

@@ -74,7 +74,9 @@ def fold_change(image: Image, change: Change, order: Order, *, ours: bool) -> Im
         fields.update(newer)
         versions.update(dict.fromkeys(newer, version))
     says_existence = image.existence_version is None or version > image.existence_version
-    says_when = not ours and image.user_modified_at is None and version == image.version  # after a read, whose time says nothing
+    says_when = (
+        not ours and image.user_modified_at is None and version == image.version
+    )  # after a read, whose time says nothing
     if not (says_existence or starts_anew or says_when or (newer and change.operation is not Operation.DELETE)):
         return None
     folded = msgspec.structs.replace(
@@ -120,8 +122,8 @@ def not_a_user(image: Image, version: int) -> Image:
 def fold_read(image: Image, change: Change, order: Order, asked_at: int | None) -> Image:
     """Return the image as the answer to our own ``read`` tells it, whatever was known when it was asked.
 
-    Only what came since, and is newer than the answer, stays. Where the answer tells something new, a user changed it, and
-    nobody knows when (R12).
+    Only what came since, and is newer than the answer, stays. Where the answer tells something new, a user changed it,
+    and nobody knows when (R12).
 
     Args:
         asked_at: The highest version that was known when it was asked.
@@ -129,7 +131,9 @@ def fold_read(image: Image, change: Change, order: Order, asked_at: int | None) 
     version, exists = order.version, change.operation is not Operation.DELETE
     since = max(version, -1 if asked_at is None else asked_at)
     told = dict(change.fields if exists else image.fields)
-    moved = image.exists is not None and any(not same(told[name], image.fields[name]) for name in told.keys() & image.fields)
+    moved = image.exists is not None and any(
+        not same(told[name], image.fields[name]) for name in told.keys() & image.fields
+    )
     newer = {name: own for name, own in image.versions.items() if own > since}
     read = msgspec.structs.replace(
         image,
@@ -209,7 +213,7 @@ def note_written(image: Image, before: Image, sent: Sent, version: int) -> Image
 
 
 def fold_assumed(image: Image, fields: dict[str, Value]) -> Image:
-    """Return the image of a record whose app applied ``fields`` but names no version: they stand as of what we last heard."""
+    """Return the image of a record whose app applied ``fields`` but names no version: as of what we last heard."""
     at = -1 if image.version is None else image.version
     return msgspec.structs.replace(
         image,

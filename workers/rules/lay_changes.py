@@ -156,7 +156,9 @@ def _overwritten_before(desk: Desk, image: Image, change: Change, version: int) 
     unseen = _unseen(change, {name: (one.value, one.replaced) for name, one in newer.items()})
     by = {newer[name].instruction for name in unseen}
     return [
-        _overtaken_line(desk, change, {name: value for name, value in unseen.items() if newer[name].instruction == one}, one)
+        _overtaken_line(
+            desk, change, {name: value for name, value in unseen.items() if newer[name].instruction == one}, one
+        )
         for one in sorted(by)
     ]
 

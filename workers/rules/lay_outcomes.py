@@ -77,8 +77,8 @@ def _written(image: Image, sent: Sent, applied: Applied, order: Order) -> Image:
 def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applied, order: Order | None) -> list[Touch]:
     """A repeated outcome, or a late one of a coupling that is over: only the image learns of it.
 
-    What it reports may still be the first word on what the app made of the values. A record that a late create brought to
-    life is left alone.
+    What it reports may still be the first word on what the app made of the values. A record that a late create brought
+    to life is left alone.
     """
     record = target_of(sent, applied.key)
     touches = [Touch(record=record, word="stale", event=applied.id, instruction=applied.instruction)]

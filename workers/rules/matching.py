@@ -55,7 +55,7 @@ def _comparable(field: MappedField, image: Image, side: Side, references: Refere
 
 
 def written_mark(mapping: Mapping, side: Side, fields: dict[str, Value]) -> str | None:
-    """Return the mark under which a create with ``fields`` towards ``side`` is found by its echo; its first mapped field."""
+    """Return the mark under which a create with ``fields`` towards ``side`` is found: its first mapped field."""
     for field in mapping.fields:
         if field.on(side) in fields:
             return _mark(field, fields[field.on(side)])

@@ -118,8 +118,9 @@ def _failure(situation: Situation, error: OpenError) -> str:
     failed = error.failed
     if error.code == "altered":
         return (
-            f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns the value that it is sent "
-            f"for {error.field} into another one, and the other app turns it back. Make the two apps agree on its form."
+            f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns the value that it is "
+            f"sent for {error.field} into another one, and the other app turns it back. Make the two apps agree on its "
+            "form."
         )
     if failed is None:
         return "An app could not be instructed. See the synchronization log of the record."
@@ -133,8 +134,8 @@ def _failure(situation: Situation, error: OpenError) -> str:
         )
     said = f": {_words(situation, error)}" if error.words else ""
     return (
-        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}; the next change "
-        "tries again."
+        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}; the next "
+        "change tries again."
     )
 
 

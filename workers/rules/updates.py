@@ -94,11 +94,22 @@ def _send(
         return Finding(word="ignored" if _stays(situation, base) else "unchanged", base=base, waits=waits)
     word: LogWord = "resolved" if verdicts else "merged" if len(targets) == len(Side) else "sent"
     rule = ", ".join(sorted({verdict.rule for verdict in verdicts})) or None
-    send = tuple(_update(situation, side, plan[side], base, _REASONS[word], rule) for side in targets)
+    reason = Reason.SYNCHRONIZE if situation.coupling.keep is not None else _REASONS[word]
+    send = []
+    for side in targets:
+        writes = plan[side].by_field
+        fields = own_names(situation.mapping, side, writes)
+        audit = {"writes": writes, "base": forms(base, writes), "rule": rule}
+        send.append(instruct(situation, side, Action.UPDATE, reason, fields=fields, **audit))
     rules = {verdict.state.field.name: verdict.rule for verdict in verdicts}
     notes = tuple(_overwritten(situation, sent, rules) for sent in send)
     return Finding(
-        word=word, base=base, send=send, waits=waits, rule=rule, notes=tuple(note for note in notes if note is not None)
+        word=word,
+        base=base,
+        send=tuple(send),
+        waits=waits,
+        rule=rule,
+        notes=tuple(note for note in notes if note is not None),
     )
 
 
@@ -114,15 +125,6 @@ def _stays(situation: Situation, base: dict[str, Form]) -> bool:
 
 
 _REASONS: dict[str, Reason] = {"resolved": Reason.POLICY, "merged": Reason.MERGE, "sent": Reason.SYNC}
-
-
-def _update(
-    situation: Situation, side: Side, writes: Writes, base: dict[str, Form], reason: Reason, rule: str | None
-) -> Sent:
-    reason = Reason.SYNCHRONIZE if situation.coupling.keep is not None else reason
-    fields = own_names(situation.mapping, side, writes.by_field)
-    more = {"writes": writes.by_field, "base": forms(base, writes.by_field), "rule": rule}
-    return instruct(situation, side, Action.UPDATE, reason, fields=fields, **more)
 
 
 def _overwritten(situation: Situation, sent: Sent, rules: dict[str, str]) -> Note | None:

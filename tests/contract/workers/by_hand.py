@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
 
 from messages import topology
 from messages.changes import Change, Operation
@@ -18,12 +19,12 @@ from messages.codec import (
     encode_command,
     encode_outcome,
 )
-from messages.commands import Answer, Command, Couple, Done, Loaded, Order, Refused
+from messages.commands import Answer, Command, Couple, Done, Keep, Loaded, Order, Refused
 from messages.errors import ErrorMessage, ErrorReport
 from messages.instructions import Instruction
 from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
-from messages.transport.ports import Delivery, Properties, Publication
+from messages.transport.ports import Delivery, Publication
 from messages.values import Value
 from store import arrivals as arrival_store
 from store import couplings as coupling_store
@@ -63,16 +64,13 @@ def gone(record: str, version: int) -> Change:
 
 def answer_read(instruction: Instruction, version: int, **fields: Value) -> Change:
     """What the app says when it is asked for a record."""
-    ref = RecordRef(instruction.app, instruction.table, instruction.key or "")
-    named = {"instruction": instruction.id, "version": version, "fields": fields}
-    return Change(record=ref, id=f"e{next(_NUMBERS)}", operation=Operation.READ, **named)  # type: ignore[arg-type]
+    told = change(f"{instruction.app}/{instruction.table}/{instruction.key}", version, Operation.READ, **fields)
+    return replace(told, instruction=instruction.id)
 
 
 def applied(instruction: Instruction, version: int = 1, key: str | None = None) -> Applied:
     """The app did it."""
-    return Applied(
-        app=instruction.app, id=f"o{next(_NUMBERS)}", instruction=instruction.id, version=version, key=key
-    )
+    return Applied(app=instruction.app, id=f"o{next(_NUMBERS)}", instruction=instruction.id, version=version, key=key)
 
 
 def refused(instruction: Instruction, code: FailureCode) -> Failed:
@@ -81,9 +79,9 @@ def refused(instruction: Instruction, code: FailureCode) -> Failed:
     return Failed(app=instruction.app, id=name, instruction=instruction.id, code=code, attempt=instruction.attempt)
 
 
-def couple(left: str, right: str, **more: object) -> Couple:
+def couple(left: str, right: str, mapping: str | None = None, keep: Keep | None = None) -> Couple:
     """The order to tie two records."""
-    return Couple(left=RecordRef.parse(left), right=RecordRef.parse(right), **more)  # type: ignore[arg-type]
+    return Couple(left=RecordRef.parse(left), right=RecordRef.parse(right), mapping=mapping, keep=keep)
 
 
 def command(order: Order, name: str | None = None, reply_to: str | None = REPLIES) -> Command:
@@ -135,9 +133,9 @@ class ByHand:
         (answer,) = self.answers()
         return answer
 
-    def couple(self, left: str, right: str, **more: object) -> Coupling:
+    def couple(self, left: str, right: str, mapping: str | None = None) -> Coupling:
         """Tie two records, and see that it was done."""
-        answer = self.order(couple(left, right, **more))
+        answer = self.order(couple(left, right, mapping))
         assert isinstance(answer, Done), answer
         return self.coupling(left)
 
@@ -239,11 +237,9 @@ class ByHand:
             return [line.outcome for line in log_store.of_record(conn, record, MANY)]
 
 
-def delivery(queue: str, publication: Publication, properties: Properties | None = None) -> Delivery:
+def delivery(queue: str, publication: Publication) -> Delivery:
     """A publication as it comes out of a queue."""
-    return Delivery(
-        queue=queue, body=publication.body, properties=properties or publication.properties, tag=next(_NUMBERS)
-    )
+    return Delivery(queue=queue, body=publication.body, properties=publication.properties, tag=next(_NUMBERS))
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import pytest
 
 from messages.errors import ErrorEvent, ErrorKind
 from messages.instructions import Action
-from messages.outcomes import FailureCode
+from messages.outcomes import Applied, FailureCode
 from store.model import CouplingStatus, Side
 from tests.rules_world import World, field, mapping_of
 from tests.simulated_app import Habits
-from workers.mapping import DeletionRule, Direction
+from workers.mapping import Confirms, DeletionRule, Direction
 
 LEFT, RIGHT = Side.LEFT, Side.RIGHT
 START = {"a": 1, "b": 1}
@@ -198,3 +198,42 @@ def test_a_restored_record_takes_the_living_sides_values() -> None:
     (create,) = w.sent(RIGHT)
     assert (create.action, create.record.key) == (Action.CREATE, "")
     assert create.fields == {"a": 5, "b": 1, "unmapped": "u"}
+
+
+def test_a_repeated_outcome_without_version() -> None:
+    """The same, of an app that names no version with a delete: the new record would count as gone."""
+    w = world(DeletionRule.DELETE)
+    w.deliver(w.delete(LEFT))
+    (sent,) = w.sent()
+    w.work(RIGHT)
+    w.waiting[RIGHT].clear()
+    w.deliver(Applied(app="r", id="first", instruction=sent.id))
+    assert (w.coupling.status, w.image(RIGHT).exists) == (CouplingStatus.CLOSED, False)
+    w.deliver(w.right.edit("k", {"a": 9}))
+    w.deliver(Applied(app="r", id="second", instruction=sent.id))
+    assert w.image(RIGHT).exists is True
+
+
+def test_an_uncoupled_record_that_comes_back_without_mapped_fields() -> None:
+    """It would be ignored, and never be matched or created on the other side."""
+    w = World(mapping_of("a", only_coupled=False), habits=(Habits(sparse=True), Habits()))
+    w.deliver(w.L(a=1))
+    w.deliver(w.delete(LEFT))
+    w.engine.uncoupled.clear()
+    w.left.row("k").exists = True
+    w.deliver(w.L(unmapped="here again"))
+    assert w.engine.uncoupled == {("m", w.ref(LEFT))}
+
+
+def test_a_late_event_is_no_echo_of_a_restore() -> None:
+    """An event from before the deletion looks like the restored record: the create would count as done."""
+    mapping = mapping_of("a", on_deletion=DeletionRule.RESTORE, right={"confirms": Confirms.ECHO})
+    w = World(mapping, {"a": 1})
+    late = w.R(a=1)
+    w.waiting[RIGHT].clear()
+    w.deliver(w.delete(RIGHT))
+    assert [sent.action for sent in w.sent(RIGHT)] == [Action.CREATE]
+    w.deliver(late)
+    w.run()
+    assert w.fields(RIGHT) == {"a": 1}
+    assert len(w.right.received) == 1

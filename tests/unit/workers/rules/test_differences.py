@@ -21,7 +21,9 @@ ADD = field("f", on_conflict=UpdateRule.ADD)
 
 def image(app: str, **fields: Known) -> Image:
     """An image with these fields, those left out that are ``UNSET``."""
-    return Image(record=RecordRef(app, "t", "k"), exists=True, fields={n: v for n, v in fields.items() if v is not UNSET})
+    return Image(
+        record=RecordRef(app, "t", "k"), exists=True, fields={n: v for n, v in fields.items() if v is not UNSET}
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,20 +33,34 @@ def image(app: str, **fields: Known) -> Image:
         pytest.param(field("f"), Form(left=1, right=1), 2, 1, LEFT, Form(left=1, right=1), id="left"),
         pytest.param(field("f"), Form(left=1, right=1), 1, 2, RIGHT, Form(left=1, right=1), id="right"),
         pytest.param(field("f"), Form(left=1, right=1), 2, 3, BOTH, Form(left=1, right=1), id="both"),
-        pytest.param(field("f"), Form(left=1, right=1), 2, 2, NONE, Form(left=2, right=2), id="both alike: base takes it"),
-        pytest.param(field("f"), Form(left=1, right=1), UNSET, 2, RIGHT, Form(left=1, right=1), id="missing is no change"),
+        pytest.param(
+            field("f"), Form(left=1, right=1), 2, 2, NONE, Form(left=2, right=2), id="both alike: base takes it"
+        ),
+        pytest.param(
+            field("f"), Form(left=1, right=1), UNSET, 2, RIGHT, Form(left=1, right=1), id="missing is no change"
+        ),
         pytest.param(field("f"), Form(left=1, right=1), None, 1, LEFT, Form(left=1, right=1), id="null is one"),
         pytest.param(field("f"), Form(), UNSET, "", NONE, Form(), id="a first word that says nothing"),
         pytest.param(field("f"), Form(), UNSET, 7, RIGHT, Form(), id="a first word"),
         pytest.param(field("f"), Form(left=9, right=8), 9, 8, NONE, Form(left=9, right=8), id="two forms of one value"),
         pytest.param(field("f"), Form(left=9, right=8), 9, 9, NONE, Form(left=9, right=9), id="they agree now"),
         pytest.param(field("f"), None, 1, 2, NONE, Form(left=1, right=2), id="mapped later"),
-        pytest.param(field("f", direction="to_right"), Form(left=1, right=1), 1, 2, NONE, Form(left=1, right=1), id="a target"),
-        pytest.param(field("f", direction="to_right"), Form(left=1, right=1), 2, 3, LEFT, Form(left=1, right=1), id="a source"),
-        pytest.param(MAPPED, Form(left="a", right="x"), "b", "y", NONE, Form(left="b", right="y"), id="alike by the map"),
+        pytest.param(
+            field("f", direction="to_right"), Form(left=1, right=1), 1, 2, NONE, Form(left=1, right=1), id="a target"
+        ),
+        pytest.param(
+            field("f", direction="to_right"), Form(left=1, right=1), 2, 3, LEFT, Form(left=1, right=1), id="a source"
+        ),
+        pytest.param(
+            MAPPED, Form(left="a", right="x"), "b", "y", NONE, Form(left="b", right="y"), id="alike by the map"
+        ),
         pytest.param(ADD, Form(left=1, right=1), 2, 2, BOTH, Form(left=1, right=1), id="R5: two equal deltas are two"),
-        pytest.param(ADD, Form(left=1, right=2, agreed=False), 2, 2, NONE, Form(left=2, right=2), id="no base to add to"),
-        pytest.param(ADD, Form(left=1, right=1), "x", "x", BOTH, Form(left=1, right=1), id="what is no number is for a person"),
+        pytest.param(
+            ADD, Form(left=1, right=2, agreed=False), 2, 2, NONE, Form(left=2, right=2), id="no base to add to"
+        ),
+        pytest.param(
+            ADD, Form(left=1, right=1), "x", "x", BOTH, Form(left=1, right=1), id="what is no number is for a person"
+        ),
     ],
 )
 def test_changed(  # noqa: PLR0913 - a table
@@ -81,7 +97,7 @@ def test_contested(detect: Detect, changes: dict[str, frozenset[Side]], expected
 
 
 def test_the_first_base() -> None:
-    """What differs when two records are coupled would count as agreed, or as a conflict before anybody changed anything."""
+    """What differs when two records are coupled would count as agreed, or as a conflict from the beginning."""
     mapping = mapping_of("same", "other", "half", "nobody")
     left, right = image("l", same=1, other=1, half=1), image("r", same=1, other=2)
     base = take_base(mapping, left, right, {})

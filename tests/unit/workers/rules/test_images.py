@@ -67,7 +67,7 @@ def test_a_newer_field_does_not_discard_an_older_other_one() -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_a_key_that_is_used_again(order: tuple[int, ...]) -> None:
-    """C25: created, deleted, created again, told in any order: the second life would be lost or mixed with the first."""
+    """C25: created, deleted, created again, in any order: the second life would be lost or mixed with the first."""
     events = [change(CREATE, 1, a=1, old=1), change(DELETE, 2), change(CREATE, 3, a=2)]
     image = folded(*(events[place] for place in order))
     assert (image.exists, image.fields, image.life_version) == (True, {"a": 2}, 3)
@@ -145,7 +145,11 @@ def test_the_event_after_a_read_says_when() -> None:
         pytest.param([change(UPDATE, 4, a=1)], Written(fields={"a": 5}), 3, {"a": 1}, id="not over what is newer"),
         pytest.param([change(UPDATE, 3, a=4)], Written(fields={"a": 5}), 3, {"a": 4}, id="the event says it better"),
         pytest.param(
-            [change(UPDATE, 3, a=5)], Written(fields={"a": 5}, reported={"a": 4}), 3, {"a": 4}, id="what it reports counts"
+            [change(UPDATE, 3, a=5)],
+            Written(fields={"a": 5}, reported={"a": 4}),
+            3,
+            {"a": 4},
+            id="what it reports counts",
         ),
         pytest.param([change(DELETE, 4)], Written(fields={"a": 5}), 3, {}, id="not into a later life"),
         pytest.param(
@@ -157,13 +161,15 @@ def test_the_event_after_a_read_says_when() -> None:
         ),
     ],
 )
-def test_an_outcome(before: list[tuple[Change, Order]], written: Written, version: int, fields: dict[str, Value]) -> None:
+def test_an_outcome(
+    before: list[tuple[Change, Order]], written: Written, version: int, fields: dict[str, Value]
+) -> None:
     """R14: an outcome would say more than it knows."""
     assert fold_written(folded(*before), written, version).fields == fields
 
 
 def test_an_outcome_without_version() -> None:
-    """What an app that never confirms was sent would not be known to be there; or it would outlive a user's next change."""
+    """What a silent app was sent would not be known to be there, or would outlive a user's next change."""
     image = fold_assumed(folded(change(UPDATE, 5, a=1)), {"a": 2})
     assert (image.fields, image.version, image.exists) == ({"a": 2}, 5, True)
     assert folded(change(UPDATE, 6, a=3), image=image).fields == {"a": 3}

@@ -1,7 +1,8 @@
 """The histories behind the law of DESIGN.md section 5: each one breaks when its rule is taken away.
 
-``L`` and ``R`` are what users do; messages are delivered, and instructions worked on, in exactly the order written here.
-Two-sided creation, a couple that races an event, and a change after an uncoupling need a store: ``tests/contract/workers``.
+``L`` and ``R`` are what users do; messages are delivered, and instructions worked on, in the order written here.
+Two-sided creation, a couple that races an event and a change after an uncoupling need a store: see
+``tests/contract/workers``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def agreed(world: World, **values: Value) -> None:
 
 
 def test_r1_confirm_before_stale() -> None:
-    """The echo tells all that the outcome tells; the outcome would count as stale and the instruction would never end."""
+    """The echo tells all that the outcome tells: that would count as stale, and the instruction would never end."""
     w = World(mapping_of("a"), {"a": 1})
     w.deliver(w.L(a=5))
     echo, outcome = w.work(RIGHT)
@@ -248,7 +249,10 @@ def test_r9_an_edit_of_the_restored_record_before_the_outcome() -> None:
 
 def test_r10_a_field_that_flows_nowhere_still_holds_a_delete_back() -> None:
     """Nothing flows from the right, so that its edit would count for nothing and be deleted."""
-    w = World(mapping_of(field("a", direction="to_right"), direction=Direction.TO_RIGHT, on_deletion=DeletionRule.DELETE), {"a": 1})
+    w = World(
+        mapping_of(field("a", direction="to_right"), direction=Direction.TO_RIGHT, on_deletion=DeletionRule.DELETE),
+        {"a": 1},
+    )
     w.deliver(w.R(a=101))
     w.deliver(w.delete(LEFT))
     assert w.sent() == []
@@ -282,7 +286,7 @@ def test_r11_a_value_that_the_instruction_had_not_seen() -> None:
 
 
 def test_r11_a_value_that_is_told_when_all_is_over() -> None:
-    """The same, when the answer to our write comes first: the image knows better already, and the value would be gone."""
+    """The same, when the answer to our write comes first: the image knows better, and the value would be gone."""
     w = World(mapping_of("a", right={"checks_version": False}), {"a": 1})
     w.deliver(w.L(a=5))
     theirs = w.R(a=7)
@@ -323,8 +327,11 @@ def test_r12_an_echo_that_nobody_knew_is_forgotten_with_the_outcome() -> None:
 
 
 def test_r13_two_apps_that_turn_a_value_to_and_fro() -> None:
-    """Each stores another value than it is sent and says so in an ordinary change; they would be fought over for ever."""
-    turned = (Habits(makes={"a": lambda _: 100}, alters_later=True), Habits(makes={"a": lambda _: 101}, alters_later=True))
+    """Each stores another value than it is sent and says so in an ordinary change: a fight without end."""
+    turned = (
+        Habits(makes={"a": lambda _: 100}, alters_later=True),
+        Habits(makes={"a": lambda _: 101}, alters_later=True),
+    )
     w = World(mapping_of("a"), {"a": 0}, habits=turned)
     w.R(a=101)
     w.run()
@@ -340,7 +347,11 @@ def test_r13_two_apps_that_turn_a_value_to_and_fro() -> None:
 
 def test_r13_an_altered_value_flows_back_once() -> None:
     """One app that alters is no fight: what it made flows back, and that is the end of it."""
-    w = World(mapping_of("a"), {"a": 0}, habits=(Habits(makes={"a": lambda value: min(value, 100)}, alters_later=True), Habits()))
+    w = World(
+        mapping_of("a"),
+        {"a": 0},
+        habits=(Habits(makes={"a": lambda value: min(value, 100)}, alters_later=True), Habits()),
+    )
     w.R(a=101)
     w.run()
     agreed(w, a=100)
@@ -422,17 +433,38 @@ def test_a_create_that_is_answered_with_a_coupled_record() -> None:
 
 
 def test_fan_out_to_a_third_app() -> None:
-    """bc filters its own echoes: what sales wrote to bc would never reach the shop but for the outcome."""
+    """The app bc filters its own echoes: what sales wrote to bc would never reach the shop but for the outcome."""
     apps = {name: App(name=name, title=name) for name in ("sales", "bc", "shop")}
     tables = {name: Table(app=name, name="t") for name in apps}
-    one = replace(mapping_of("a"), name="one", left=tables["sales"], right=tables["bc"], left_app=apps["sales"], right_app=apps["bc"])
-    two = replace(mapping_of("a"), name="two", left=tables["bc"], right=tables["shop"], left_app=apps["bc"], right_app=apps["shop"])
+    one = replace(
+        mapping_of("a"),
+        name="one",
+        left=tables["sales"],
+        right=tables["bc"],
+        left_app=apps["sales"],
+        right_app=apps["bc"],
+    )
+    two = replace(
+        mapping_of("a"),
+        name="two",
+        left=tables["bc"],
+        right=tables["shop"],
+        left_app=apps["bc"],
+        right_app=apps["shop"],
+    )
     engine = Engine(one, two)
     refs = {name: RecordRef(name, "t", "k") for name in apps}
 
     def seen(name: str, version: int, value: int) -> Change:
         fields: dict[str, Value] = {"a": value}
-        return Change(record=refs[name], id=f"{name}-{version}", operation=Operation.UPDATE, version=version, at=EPOCH, fields=fields)
+        return Change(
+            record=refs[name],
+            id=f"{name}-{version}",
+            operation=Operation.UPDATE,
+            version=version,
+            at=EPOCH,
+            fields=fields,
+        )
 
     engine.handle(*(seen(name, 1, 0) for name in apps))
     engine.couple(one, refs["sales"], refs["bc"])
@@ -495,7 +527,9 @@ def test_a_mapping_that_has_left_the_file() -> None:
 def test_poison_of_a_counter() -> None:
     """One event with the highest version would make all that follows stale, until a read replaces the image."""
     w = World(mapping_of("a"), {"a": 1})
-    mad = Change(record=w.ref(RIGHT), id="mad", operation=Operation.UPDATE, version=2**63 - 1, at=w.now, fields={"a": 1})
+    mad = Change(
+        record=w.ref(RIGHT), id="mad", operation=Operation.UPDATE, version=2**63 - 1, at=w.now, fields={"a": 1}
+    )
     w.deliver(mad)
     w.R(a=3)
     w.flush()

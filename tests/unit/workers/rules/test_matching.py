@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -47,10 +48,12 @@ def image(side: Side = Side.LEFT, **fields: Value) -> Image:
 
 def found(*keys: str, total: int | None = None) -> Candidates:
     """Uncoupled records of the right."""
-    return Candidates(records=tuple(RecordRef("r", "t", key) for key in keys), total=len(keys) if total is None else total)
+    return Candidates(
+        records=tuple(RecordRef("r", "t", key) for key in keys), total=len(keys) if total is None else total
+    )
 
 
-def judged(*groups: Candidates, mapping: Mapping = MAPPING, side: Side = Side.LEFT, **more: object) -> Verdict:
+def judged(*groups: Candidates, mapping: Mapping = MAPPING, side: Side = Side.LEFT, **more: Any) -> Verdict:
     """What becomes of a record with these candidates."""
     around = Arriving(side=side, image=image(side), groups=groups)
     return judge(mapping, replace(around, **more))
@@ -77,10 +80,15 @@ TWIN = RecordRef("r", "t", "twin")
         pytest.param([ONE, TWO], {}, Verdict(fate=Fate.COUPLE, partner=PARTNER), id="the first group that finds one"),
         pytest.param([TWO, ONE], {}, Verdict(fate=Fate.AMBIGUOUS, candidates=TWO), id="a later group does not choose"),
         pytest.param([NONE, ONE], {}, Verdict(fate=Fate.COUPLE, partner=PARTNER), id="the second group"),
-        pytest.param([ONE], {"creates": ("t1", "t2")}, Verdict(fate=Fate.WAIT, waits_for="t1"), id="a create in flight"),
+        pytest.param(
+            [ONE], {"creates": ("t1", "t2")}, Verdict(fate=Fate.WAIT, waits_for="t1"), id="a create in flight"
+        ),
         pytest.param([TWO], {"creates": ("t1",)}, Verdict(fate=Fate.WAIT, waits_for="t1"), id="… before an ambiguity"),
         pytest.param(
-            [NONE], {"creates": ("t1",), "twin_of": TWIN}, Verdict(fate=Fate.WAIT, waits_for="t1"), id="… and before a twin"
+            [NONE],
+            {"creates": ("t1",), "twin_of": TWIN},
+            Verdict(fate=Fate.WAIT, waits_for="t1"),
+            id="… and before a twin",
         ),
         pytest.param(
             [NONE],
@@ -88,10 +96,12 @@ TWIN = RecordRef("r", "t", "twin")
             Verdict(fate=Fate.AMBIGUOUS, candidates=found("twin")),
             id="a create that it waited for made another record",
         ),
-        pytest.param([ONE], {"twin_of": TWIN}, Verdict(fate=Fate.COUPLE, partner=PARTNER), id="a twin with its own match"),
+        pytest.param(
+            [ONE], {"twin_of": TWIN}, Verdict(fate=Fate.COUPLE, partner=PARTNER), id="a twin with its own match"
+        ),
     ],
 )
-def test_what_becomes_of_it(groups: Sequence[Candidates], more: dict[str, object], verdict: Verdict) -> None:
+def test_what_becomes_of_it(groups: Sequence[Candidates], more: dict[str, Any], verdict: Verdict) -> None:
     """A record would be doubled on the other side, tied to the wrong one, or forgotten."""
     assert judged(*groups, **more) == verdict
 
@@ -132,13 +142,18 @@ def matched(one: dict[str, Value], other: dict[str, Value]) -> list[int]:
         pytest.param({"email": "  "}, {"email": "  "}, [], id="blank"),
         pytest.param({"email": None}, {"email": None}, [], id="null"),
         pytest.param({}, {}, [], id="unknown"),
-        pytest.param({"name": "a", "city": "b"}, {"title": "A", "city": "B"}, [1], id="all of a group, by mapping names"),
+        pytest.param(
+            {"name": "a", "city": "b"}, {"title": "A", "city": "B"}, [1], id="all of a group, by mapping names"
+        ),
         pytest.param({"name": "a", "city": ""}, {"title": "a", "city": ""}, [], id="a group with an empty part"),
         pytest.param({"name": "a"}, {"title": "a"}, [], id="a group with an unknown part"),
         pytest.param({"name": "a", "city": "b"}, {"title": "ab", "city": ""}, [], id="parts do not run together"),
         pytest.param({"name": "a", "city": "b"}, {"title": "b", "city": "a"}, [], id="parts keep their place"),
         pytest.param(
-            {"email": "e", "name": "a", "city": "b"}, {"email": "e", "title": "a", "city": "b"}, [0, 1], id="every group"
+            {"email": "e", "name": "a", "city": "b"},
+            {"email": "e", "title": "a", "city": "b"},
+            [0, 1],
+            id="every group",
         ),
         pytest.param({"email": 1}, {"email": Decimal("1.00")}, [0], id="numbers are one however they are spelled"),
         pytest.param({"email": 100}, {"email": Decimal("1E+2")}, [0], id="… also large ones"),

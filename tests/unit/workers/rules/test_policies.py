@@ -91,7 +91,9 @@ def test_a_fields_own_rule_counts_where_both_changed_it() -> None:
 def test_a_group_has_one_winner() -> None:
     """A street would come from one side and its town from the other."""
     fields = [field(name, group="address", on_conflict="right") for name in ("street", "town")]
-    w = World(mapping_of(*fields, detect=Detect.FIELD, on_update_conflict=UpdateRule.LEFT), {"street": "s", "town": "t"})
+    w = World(
+        mapping_of(*fields, detect=Detect.FIELD, on_update_conflict=UpdateRule.LEFT), {"street": "s", "town": "t"}
+    )
     w.deliver(w.L(street="left"), w.R(town="right"))
     w.run()
     assert w.fields(L) == w.fields(R) == {"street": "s", "town": "right"}
@@ -119,7 +121,10 @@ def test_numbers_end_alike_on_both_sides(
 
 def test_one_field_left_over_leaves_both_sides_unwritten() -> None:
     """What a policy settled would be written although a person has to look at the rest."""
-    w = World(mapping_of(field("n", on_conflict=UpdateRule.MAX), "a", field("s", direction="to_left")), {"n": 1, "a": 1, "s": 1})
+    w = World(
+        mapping_of(field("n", on_conflict=UpdateRule.MAX), "a", field("s", direction="to_left")),
+        {"n": 1, "a": 1, "s": 1},
+    )
     w.deliver(w.L(n=2, a=2), w.R(n=3, a=3, s=3))
     assert w.sent() == []
     assert w.error is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,13 @@ def asked(limit: int = 3) -> World:
     return w
 
 
-def refuse(w: World, code: FailureCode, **more: object) -> None:
+def refuse(w: World, code: FailureCode, **more: Any) -> None:
     """The right app refuses what it was asked last."""
     sent = w.sent(RIGHT)[0]
     w.engine.outbox.remove(sent)
-    w.deliver(Failed(app="r", id=f"f-{len(w.past)}", instruction=sent.id, code=code, **({"attempt": sent.attempt} | more)))  # type: ignore[arg-type]
+    w.deliver(
+        Failed(app="r", id=f"f-{len(w.past)}", instruction=sent.id, code=code, **({"attempt": sent.attempt} | more))
+    )
 
 
 def test_an_absent_app_is_waited_for_up_to_a_limit() -> None:
@@ -109,7 +112,7 @@ def test_a_record_that_was_never_there() -> None:
 
 
 def test_a_read_that_is_refused() -> None:
-    """A refused read would be asked again at once, and so on; or the coupling would stay unread when all is well again."""
+    """A refused read would be asked again at once, and so on; or never, when all is well again."""
     w = World(mapping_of("a"))
     w.L(a=1)
     w.flush()
@@ -199,7 +202,9 @@ def test_a_refusal_of_somebody_elses_coupling() -> None:
     w = World(mapping_of("a", on_deletion=DeletionRule.UNCOUPLE), {"a": 1})
     w.deliver(w.L(a=5))
     (sent,) = w.sent()
-    closed = {name: getattr(w.coupling, name) for name in w.coupling.__struct_fields__} | {"status": CouplingStatus.CLOSED}
+    closed = {name: getattr(w.coupling, name) for name in w.coupling.__struct_fields__} | {
+        "status": CouplingStatus.CLOSED
+    }
     w.engine.couplings[w.number] = type(w.coupling)(**closed)
     w.deliver(w.right.refuse(sent, FailureCode.OTHER))
     assert (w.words[-1], w.error) == ("stale", None)
@@ -210,10 +215,34 @@ def test_a_late_create_of_a_coupling_that_is_over() -> None:
     w = World(mapping_of("a", only_coupled=False))
     w.deliver(w.L(a=1))
     w.number = w.engine.couple(w.mapping, RecordRef("l", "t", "k"), None)
-    closed = {name: getattr(w.coupling, name) for name in w.coupling.__struct_fields__} | {"status": CouplingStatus.CLOSED}
+    closed = {name: getattr(w.coupling, name) for name in w.coupling.__struct_fields__} | {
+        "status": CouplingStatus.CLOSED
+    }
     w.engine.couplings[w.number] = type(w.coupling)(**closed)
     w.work(RIGHT)
     w.flush()
     ((_, record),) = w.engine.apart
     assert record.app == "r"
     assert w.coupling.right is None
+
+
+def test_a_refused_update_of_a_record_whose_other_side_is_gone() -> None:
+    """R8: people would be told of an update that nobody wants any more, and not of the deletion."""
+    w = asked()
+    deleted = w.delete(LEFT)
+    w.deliver(deleted)
+    refuse(w, FailureCode.VALIDATION_FAILED)
+    assert w.error is not None
+    assert (w.error.kind, w.error.code) == (ErrorKind.DELETION_CONFLICT, None)
+
+
+def test_a_mismatch_after_which_nothing_is_left_to_send() -> None:
+    """Twenty of them, months apart, would make the next one an error."""
+    w = asked()
+    for number in range(MISMATCH_LIMIT + 2):
+        w.right.move_silently("k")
+        w.deliver(*w.work(RIGHT))
+        w.L(a=1)
+        w.run()
+        assert w.coupling.mismatches == 0
+        w.deliver(w.L(a=10 + number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -27,7 +28,7 @@ START_LEFT = {"name": "n", "iban": SECRETS[0], "state": "A", "level": "low", "un
 START_RIGHT = {"name": "n", "account": SECRETS[0], "state": "one", "level": "hidden-555", "unmapped": "u"}
 
 
-def world(**more: object) -> World:
+def world(**more: Any) -> World:
     """Two records with secrets."""
     mapping = mapping_of(*FIELDS, **more)
     url = "https://l.example/{table}/{key}"
@@ -45,14 +46,22 @@ def refused(w: World) -> None:
     w.deliver(w.L(iban=SECRETS[1]))
     (sent,) = w.sent()
     w.engine.outbox.clear()
-    w.deliver(w.right.refuse(sent, FailureCode.VALIDATION_FAILED, f"the account {SECRETS[1]} is none, {SECRETS[0]} was"))
+    w.deliver(
+        w.right.refuse(sent, FailureCode.VALIDATION_FAILED, f"the account {SECRETS[1]} is none, {SECRETS[0]} was")
+    )
+
+
+def unanswered(w: World) -> None:
+    """The app does not answer."""
+    w.deliver(w.L(iban=SECRETS[1]))
+    w.engine.silence(w.number)
 
 
 ERRORS: dict[ErrorKind, Callable[[World], None]] = {
     ErrorKind.UPDATE_CONFLICT: both_changed,
     ErrorKind.DELETION_CONFLICT: lambda w: w.deliver(w.L(iban=SECRETS[1]), w.delete(RIGHT)),
     ErrorKind.APPLY_FAILED: refused,
-    ErrorKind.NO_ANSWER: lambda w: (w.deliver(w.L(iban=SECRETS[1])), w.engine.silence(w.number))[-1],
+    ErrorKind.NO_ANSWER: unanswered,
     ErrorKind.VALUE_NOT_MAPPED: lambda w: w.deliver(w.L(level="secret-666", iban=SECRETS[1])),
 }
 
@@ -139,7 +148,12 @@ def test_a_fingerprint_is_of_the_cause() -> None:
     one = OpenError(kind=ErrorKind.APPLY_FAILED, opened_at=w.now, code="other", words="one", number=1, revision=3)
     same = replace(one, words="two", number=2, revision=4, attempts=9)
     assert fingerprint("m", one) == fingerprint("m", same)
-    others = [replace(one, code="duplicate"), replace(one, kind=ErrorKind.NO_ANSWER), replace(one, field="f"), replace(one, contested=("a",))]
+    others = [
+        replace(one, code="duplicate"),
+        replace(one, kind=ErrorKind.NO_ANSWER),
+        replace(one, field="f"),
+        replace(one, contested=("a",)),
+    ]
     assert len({fingerprint("m", one), fingerprint("n", one), *(fingerprint("m", each) for each in others)}) == 6
 
 
@@ -162,7 +176,7 @@ def test_a_missing_side() -> None:
     w.run()
     _, told = w.engine.told[-1]
     assert (told.right, told.code, told.retryable) == (None, "permission_denied", True)
-    assert "r/t (not created yet)" in told.detail
+    assert "refused to create r/t for l/t/k (permission_denied)" in told.detail
 
 
 def test_every_kind_has_a_title() -> None:
