@@ -62,7 +62,7 @@ def _decision_lines(one: Decided, now: datetime, *, quiet: bool) -> list[LogLine
     return ([] if quiet else [own]) + [
         LogLine(
             at=now,
-            record=record,
+            record=record if note.record is None else str(note.record),
             outcome=note.word,
             coupling=coupling.id,
             rule=note.rule,

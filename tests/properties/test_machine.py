@@ -106,5 +106,5 @@ class TwoApps(RuleBasedStateMachine):
 TestTwoApps = TwoApps.TestCase
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 TestTwoApps.settings = settings(
-    max_examples=2_000 if LONG else 40, stateful_step_count=60 if LONG else 25, deadline=None
+    max_examples=2_000 if LONG else 150, stateful_step_count=60 if LONG else 25, deadline=None
 )

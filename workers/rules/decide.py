@@ -74,8 +74,13 @@ def _closed(coupling: Coupling) -> Decision:
     if error is None or not (error.status is ErrorStatus.RESOLVING or error.kind is ErrorKind.NO_ANSWER):
         return Decision(word="uncoupled", coupling=coupling)
     cleared = msgspec.structs.replace(coupling, error=None)
-    resolution = error.resolution or "answered"
-    return Decision(word="uncoupled", coupling=cleared, event=ErrorEvent.RESOLVED, error=error, resolution=resolution)
+    return _resolved(Decision(word="uncoupled", coupling=cleared), error, error.resolution or "answered")
+
+
+def _resolved(decision: Decision, error: OpenError, resolution: str) -> Decision:
+    """The error is over; that is something an operator sees, so its revision grows."""
+    over = msgspec.structs.replace(error, revision=error.revision + 1)
+    return msgspec.structs.replace(decision, event=ErrorEvent.RESOLVED, error=over, resolution=resolution)
 
 
 def _without(situation: Situation, **changes: object) -> Situation:
@@ -88,7 +93,7 @@ def _answered(situation: Situation, error: OpenError) -> Decision:
     decision = decide(_without(situation, error=None))
     if decision.event is not None or decision.coupling.error is not None:
         return _same_error(decision, error)
-    return msgspec.structs.replace(decision, event=ErrorEvent.RESOLVED, error=error, resolution="answered")
+    return _resolved(decision, error, "answered")
 
 
 def _same_error(decision: Decision, error: OpenError) -> Decision:
@@ -223,15 +228,13 @@ def _settle(situation: Situation, error: OpenError | None, finding: Finding) -> 
     if error is None:
         return decision
     resolution = "closed" if finding.close else "retry" if situation.afresh else "converged"
-    return msgspec.structs.replace(
+    settled = msgspec.structs.replace(
         decision,
         coupling=msgspec.structs.replace(coupling, error=None),
-        event=ErrorEvent.RESOLVED,
-        error=error,
-        resolution=resolution,
         word="converged" if finding.word == "unchanged" else finding.word,
         notes=(*decision.notes, Note(word="converged", detail=f"{error.kind} settled itself")),
     )
+    return _resolved(settled, error, resolution)
 
 
 def _after(coupling: Coupling, finding: Finding) -> Coupling:

@@ -46,10 +46,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     """One more line for the synchronization log than the decision's own word.
 
     Attributes:
+        record: Whose log it belongs in, where it is about one side only.
         values: Per field ``base``, ``left`` and ``right``, where a value was overwritten; sensitive ones masked.
     """
 
     word: LogWord
+    record: RecordRef | None = None
     rule: str | None = None
     detail: str = ""
     values: dict[str, Any] = {}

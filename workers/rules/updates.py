@@ -140,7 +140,13 @@ def _overwritten(situation: Situation, sent: Sent, rules: dict[str, str]) -> Not
         return None
     by = ", ".join(sorted({rules.get(name, "one-way field") for name in over}))
     values = {name: _three(situation, sent, name) for name in over}
-    return Note(word="resolved", rule=by, detail=f"{sent.side} overwritten: {', '.join(over)}", values=values)
+    return Note(
+        word="resolved",
+        record=sent.record,
+        rule=by,
+        detail=f"{sent.side} overwritten: {', '.join(over)}",
+        values=values,
+    )
 
 
 def _agreed_on(form: Form, side: Side, value: Value) -> bool:
