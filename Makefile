@@ -6,7 +6,7 @@ BIN   := .venv/bin
 STAMP := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format format-check lint types layers run clean
+.PHONY: help venv demo test check format format-check lint types layers docs run clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ types: $(STAMP)  ## Check the types
 
 layers: $(STAMP)  ## Check who may import whom
 	$(BIN)/lint-imports --no-logo
+
+docs: $(STAMP)  ## Write anew what docs/ holds of the code: asyncapi.yaml, and parts of messages.md and rules.md
+	$(BIN)/python -m tools.docs
 
 run: $(STAMP)  ## Run a worker with its services: compose where Docker answers, else what RECOUPLE_* names or the embedded ones
 	@if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then \

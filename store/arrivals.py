@@ -74,6 +74,18 @@ _RELEASE = Statement(
     """,
     times=("now",),
 )
+_AMBIGUOUS_ABOUT = Statement(
+    """
+    SELECT DISTINCT a.mapping, a.app, a.table_name, a.key FROM {given}
+    JOIN match_values v ON v.key = given.key AND v.table_name = given.table_name AND v.app = given.app
+        AND v.mapping = given.mapping
+    JOIN match_values o ON o.value = v.value AND o.mapping = v.mapping AND o.side <> v.side
+        AND o.match_group = v.match_group
+    JOIN arrivals a ON a.key = o.key AND a.table_name = o.table_name AND a.app = o.app AND a.mapping = o.mapping
+    WHERE a.error IS NOT NULL
+    """,
+    given=_KEY,
+)
 _OPEN = Statement("UPDATE arrivals SET gated = false WHERE mapping = :mapping AND gated")
 
 
@@ -150,6 +162,14 @@ def release(connection: Connection, mapping: str, now: datetime) -> int:
     released = _RELEASE.run(connection, {"mapping": mapping, "now": now}).rowcount
     _OPEN.run(connection, {"mapping": mapping})
     return released
+
+
+def ambiguous_about(connection: Connection, keys: Collection[Key]) -> list[Key]:
+    """Return those that wait because they match several records, these among them; locks nothing."""
+    if not keys:
+        return []
+    rows = _AMBIGUOUS_ABOUT.run(connection, given=_names(set(keys)))
+    return [(row.mapping, RecordRef(row.app, row.table_name, row.key)) for row in rows]
 
 
 def count(connection: Connection) -> int:

@@ -64,7 +64,15 @@ def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], no
             desk.traces[coupling.id] = trace
     decided = decide_touched(conn, desk)
     told = write_desk(conn, context, desk, decided, bench.touches)
-    return told + _write_arrivals(conn, context, bench, now)
+    told += _write_arrivals(conn, context, bench, now)
+    reconsider(conn, bench.taken, now)
+    return told
+
+
+def reconsider(conn: Connection, keys: Collection[Key], now: datetime) -> None:
+    """These records can be matched no more: what was ambiguous because of them is due to be looked at again."""
+    waiting = arrival_store.ambiguous_about(conn, keys)
+    due_store.put(conn, [Due(kind=DueKind.ARRIVAL, record=one, mapping=name, due_at=now) for name, one in waiting])
 
 
 def _look_around(conn: Connection, context: Context, keys: Collection[Key]) -> Surroundings:

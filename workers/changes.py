@@ -32,6 +32,7 @@ from store.due import Due, DueKind
 from store.handled import Claim
 from store.instructions import InstructionRow
 from store.model import LogLine
+from workers.arrivals import reconsider
 from workers.context import Context
 from workers.deciding import decide_touched
 from workers.intake import Event, Rejected, read_events, reject
@@ -170,8 +171,10 @@ def note_arrivals(conn: Connection, context: Context, desk: Desk) -> set[tuple[s
     """
     alone = {key: side for key, side in desk.uncoupled.items() if not context.file.mappings[key[0]].only_coupled}
     wanted = {key: side for key, side in alone.items() if desk.image(key[1]).exists}
-    ended = arrival_store.read(conn, alone.keys() - wanted.keys())
+    gone = alone.keys() - wanted.keys()
+    ended = arrival_store.read(conn, gone)
     due_store.put(conn, [_arrival_due(one, desk.now) for one in ended])
+    reconsider(conn, gone, desk.now)
     if not wanted:
         return set()
     for key in record_store.apart(conn, {record for _, record in wanted}):

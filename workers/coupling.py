@@ -16,7 +16,7 @@ from store import couplings as coupling_store
 from store import records as record_store
 from store.couplings import standing
 from store.model import Side
-from workers.arrivals import Ambiguity, tell_ambiguities
+from workers.arrivals import Ambiguity, reconsider, tell_ambiguities
 from workers.context import Context
 from workers.deciding import decide_touched
 from workers.log_lines import Line
@@ -52,6 +52,7 @@ def couple(conn: Connection, context: Context, order: Couple, now: datetime) -> 
     ]
     told = write_desk(conn, context, desk, decide_touched(conn, desk), touches)
     told += _end_arrivals(conn, context, desk, [(mapping.name, left), (mapping.name, right)], now)
+    reconsider(conn, [(mapping.name, left), (mapping.name, right)], now)
     after = desk.couplings[coupling.id]
     result = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}
     if after.error is not None:

@@ -66,6 +66,7 @@ class Bench:
     Attributes:
         made: Couplings to be stored and decided.
         traces: For each of these, the trace of the event that led to it.
+        taken: Mappings and records that were coupled here.
         gone: Arrivals that wait no more.
         kept: Arrivals that go on waiting, as they were and as they are now.
         again: Arrivals that changed since they were looked at; to be settled anew.
@@ -79,14 +80,14 @@ class Bench:
         self.gone: list[Arrival] = []
         self.kept: list[tuple[Arrival, Arrival]] = []
         self.again: list[Arrival] = []
-        self._taken: set[Key] = set()
+        self.taken: set[Key] = set()
         self._creating: dict[tuple[str, str], str] = {}
 
     def settle(self, arrival: Arrival, *, apart: bool) -> None:
         """Settle one arrival: it goes, or is kept with what it waits for."""
         mapping, image = self.desk.file.mappings[arrival.mapping], self.desk.image(arrival.record)
         coupled = any(coupling.mapping == mapping.name for coupling, _, _ in self.desk.of(arrival.record))
-        if (mapping.name, arrival.record) in self._taken:
+        if (mapping.name, arrival.record) in self.taken:
             return  # ``end_taken`` ends it
         if coupled or apart or not image.exists:
             self.gone.append(arrival)
@@ -104,7 +105,7 @@ class Bench:
         """End those of ``arrivals`` that another one took for its counterpart, an ambiguity found before included."""
         gone = {(one.mapping, one.record) for one in self.gone}
         ended = {(one.mapping, one.record): one for one in arrivals}
-        ended = {key: one for key, one in ended.items() if key in self._taken and key not in gone}
+        ended = {key: one for key, one in ended.items() if key in self.taken and key not in gone}
         self.kept = [(before, after) for before, after in self.kept if (after.mapping, after.record) not in ended]
         self.touches = [touch for touch in self.touches if (touch.rule, touch.record) not in ended]
         self.gone += ended.values()
@@ -126,9 +127,7 @@ class Bench:
         return self.around.values[arrival.mapping, arrival.record]
 
     def _still_free(self, mapping: Mapping, found: Found) -> Candidates:
-        free = tuple(
-            one for one in found.records if (mapping.name, one) not in self._taken and self._free(mapping, one)
-        )
+        free = tuple(one for one in found.records if (mapping.name, one) not in self.taken and self._free(mapping, one))
         return Candidates(records=free, total=found.total - (len(found.records) - len(free)))
 
     def _free(self, mapping: Mapping, record: RecordRef) -> bool:
@@ -181,7 +180,7 @@ class Bench:
         adopted = msgspec.structs.replace(stuck, status=CouplingStatus.ACTIVE, flight=(), based=False, base={})
         self.desk.put(msgspec.structs.replace(adopted, **{name: arrival.record}))
         self.desk.decide[stuck.id] = None
-        self._taken.add((arrival.mapping, arrival.record))
+        self.taken.add((arrival.mapping, arrival.record))
         self.gone.append(arrival)
         self._note(arrival, "coupled", stuck.id)
 
@@ -204,7 +203,7 @@ class Bench:
         coupling = new_coupling(mapping, self._tokens(), *pair)
         self.made.append(coupling)
         self.traces.append(arrival.traceparent)
-        self._taken.update((mapping.name, record) for record in pair if record is not None)
+        self.taken.update((mapping.name, record) for record in pair if record is not None)
         if partner is None:
             instruction = f"{coupling.token}-1-{arrival.side.other.value}"
             self._creating |= {(mapping.name, value): instruction for _, value in self._values(arrival)}

@@ -6,10 +6,10 @@ images (``images``) come first; then
 ===== ============================== ========================================================= =======================
 row   when                           then                                                      log
 ===== ============================== ========================================================= =======================
-\\-    the coupling is closed         nothing                                                   ``uncoupled``
+\-     the coupling is closed         nothing                                                   ``uncoupled``
 5     a decision is in flight        nothing; decided anew when the last one is answered (R3)  ``queued``
-\\-    what was tried has failed      ``apply_failed``, unless something else would be sent     ``error``
-\\-    an image is not known          ask for it with ``read``                                  ``sent``
+\-     what was tried has failed      ``apply_failed``, unless something else would be sent     ``error``
+\-     an image is not known          ask for it with ``read``                                  ``sent``
 6     both sides gone                closed, its error resolved                                ``uncoupled``
 7     one side gone                  ``deletions``
 9-11  both alive                     ``updates``

@@ -263,6 +263,22 @@ def test_an_ambiguity_ends_when_a_candidate_finds_its_partner(hands: ByHand) -> 
     assert hands.waiting() == 0
 
 
+@pytest.mark.parametrize("how", ["deleted", "coupled"])
+def test_an_ambiguity_ends_when_one_candidate_is_left(hands: ByHand, how: str) -> None:
+    """The record would wait for a person although there is nothing left to choose from."""
+    number = ambiguous(hands)
+    if how == "deleted":
+        hands.say(gone("erp/part/P1", 2))
+    else:
+        hands.say(change("bc/item/2", 1, name="nut"))
+        hands.couple("bc/item/2", "erp/part/P1")
+    hands.do_due_work()
+
+    assert hands.coupling("bc/item/1").right == RecordRef("erp", "part", "P2")
+    resolved = [one for one in hands.errors() if one.event is ErrorEvent.RESOLVED]
+    assert [(one.report.error, one.report.resolution) for one in resolved] == [(number, "matched")]
+
+
 def test_an_ambiguity_ends_with_its_record(hands: ByHand) -> None:
     """An error about a record that nobody has any more could never be settled."""
     number = ambiguous(hands)

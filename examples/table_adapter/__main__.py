@@ -1,0 +1,5 @@
+"""``python -m examples.table_adapter``."""
+
+from .adapter import main
+
+main()
