@@ -108,7 +108,7 @@ def test_c06_a_one_way_field_is_never_contested_and_the_source_wins(stage: Stage
     assert pair.sent_to("right")[-1]["data"]["if_version"] == 2
     assert pair.writes("left") == []
     assert pair.told == []
-    (kept,) = [line for line in stage.history(pair.left) if line.outcome == "resolved"]
+    (kept,) = [line for line in stage.history(pair.right) if line.outcome == "resolved"]
     assert kept.values == {"name": {"base": "base", "left": "source", "right": "edited on the target"}}
     pair.apply_all()
     assert pair.standing is Standing.SYNCHRONIZED
