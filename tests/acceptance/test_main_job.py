@@ -230,3 +230,13 @@ def test_an_idle_worker_leaves_when_told(stage: Stage, number: signal.Signals) -
 
     assert worker.wait(within_s=10) == 0
     assert [line["signal"] for line in worker.events("worker.stopping")] == [number.name]
+
+
+def test_several_processes_share_the_work_and_leave_together(stage: Stage) -> None:
+    """Else ``--processes`` would leave processes behind when its parent is told to stop, or stop with the work undone."""
+    workers = stage.start_worker("--processes", "2")
+    stage.settle(change("bc/customer/shared", "create", 1, {"name": "x"}))
+
+    assert [line.outcome for line in stage.history("bc/customer/shared")] == ["uncoupled"]
+    assert workers.stop() == 0
+    assert len(workers.events("worker.stopped")) == 2

@@ -120,7 +120,8 @@ def mappings(draw: st.DrawFn, *, checked: bool = False, timed: bool = True) -> M
     direction = draw(st.sampled_from([Direction.BOTH, Direction.BOTH, Direction.TO_LEFT, Direction.TO_RIGHT]))
     ways = list(Direction) if direction is Direction.BOTH else [direction]
     rules = PLAIN_RULES if timed else PLAIN_RULES.filter(lambda rule: rule is not UpdateRule.NEWEST)
-    checks = [checked or draw(st.booleans()) for _ in Side]
+    apps = [_app(draw, checked or draw(st.booleans()), timed=timed and not checked) for _ in Side]
+    checks = [app["checks_version"] for app in apps]
     fields = [
         field("a", direction=draw(st.sampled_from(ways)), on_conflict=draw(rules)),
         field("b", direction=direction),
@@ -134,7 +135,6 @@ def mappings(draw: st.DrawFn, *, checked: bool = False, timed: bool = True) -> M
     if draw(st.booleans()):
         fields.append(field("s", direction=draw(st.sampled_from(ways)), values=STATES))
     deletions = [rule for rule in DeletionRule if all(checks) or rule is not DeletionRule.DELETE]
-    apps = [_app(draw, check, timed=timed) for check in checks]
     return mapping_of(
         *fields,
         left=apps[0],
@@ -388,9 +388,10 @@ def check_nothing_lost(world: World) -> None:
             continue
         told = [getattr(report, side.value) for _, report in world.engine.told]
         shown = [value for one in told if one is not None for value in one.fields.values()]
+        ours = [value for one in world.engine.instructions.values() for value in one.sent.fields.values()]
         for instruction, name, value in app.overwritten:
             sent = world.engine.instructions[instruction].sent
-            kept = [write.replaced for write in sent.writes.values()] + sent.overtaken.get(name, [])
+            kept = [write.replaced for write in sent.writes.values()] + sent.overtaken.get(name, []) + ours
             image = world.engine.images[sent.record].fields if not sent.fields and sent.record.key else {}
             now = [row.fields.get(name) for each in Side for row in world.app(each).rows.values()]
             known = any(same(value, one) for one in [*kept, *logged, *shown, *now, *image.values()])

@@ -163,8 +163,11 @@ def _skip_or_go_on(situation: Situation, error: OpenError) -> Decision:
         if failed is not None and repeats(finding, failed):
             return _skip(situation, error, finding)
         return _settle(situation, error, finding)
-    policies = error.kind is not ErrorKind.UPDATE_CONFLICT and not _one_gone(situation)
-    return _settle(situation, error, find(situation, policies=policies))
+    finding = find(situation, policies=error.kind is not ErrorKind.UPDATE_CONFLICT)
+    stuck = finding.trouble is not None and finding.trouble.kind is error.kind  # a restore still lacks a value's form
+    if _one_gone(situation) and not stuck:
+        finding = find(situation, policies=False)
+    return _settle(situation, error, finding)
 
 
 def _skip(situation: Situation, error: OpenError, finding: Finding | None = None) -> Decision:

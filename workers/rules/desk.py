@@ -142,6 +142,10 @@ class Desk:
                 if coupling.record(side) == record:
                     yield coupling, mapping, side
 
+    def coupled(self, mapping: str, record: RecordRef) -> Coupling | None:
+        """The open coupling of ``record`` under ``mapping``, if it has one."""
+        return next((coupling for coupling, _, _ in self.of(record) if coupling.mapping == mapping), None)
+
     def image(self, record: RecordRef) -> Image:
         """The image of ``record``; blank where nothing is known of it."""
         return self.images.get(record) or Image(record=record)

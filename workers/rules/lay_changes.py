@@ -71,7 +71,8 @@ def _creating(desk: Desk, change: Change) -> list[tuple[Coupling, Mapping, Side]
         mapping = desk.file.mappings.get(coupling.mapping)
         for sent in waiting(coupling):
             place = (sent.record.app, sent.record.table)
-            if mapping is not None and sent.action is Action.CREATE and place == (record.app, record.table):
+            free = desk.coupled(coupling.mapping, record) is None
+            if mapping is not None and sent.action is Action.CREATE and place == (record.app, record.table) and free:
                 found.append((coupling, mapping, sent.side))
     return found
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from messages.changes import Change, Operation
 from messages.dead import DeadReason
 from messages.instructions import Action
-from messages.outcomes import Applied, Failed
+from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
 from store.model import Coupling, CouplingStatus, Image, InstructionState, Sent
 from workers.mapping import Confirms
@@ -48,6 +48,9 @@ def lay_applied(desk: Desk, applied: Applied, instructed: Instructed, order: Ord
         raise SenderFaultError(DeadReason.MISSING_ORDER, detail, "data.version")
     if sent is None or coupling.status is CouplingStatus.CLOSED:
         return _answered_before(desk, coupling, instructed.sent, applied, order)
+    taken = desk.coupled(coupling.mapping, record)
+    if sent.action is Action.CREATE and taken is not None:
+        return _gave_a_taken_record(desk, applied, instructed, record, taken)
     if order is not None:
         desk.images[record] = _written(desk.image(record), sent, applied, order)
     elif sent.action is not Action.DELETE:
@@ -57,6 +60,17 @@ def lay_applied(desk: Desk, applied: Applied, instructed: Instructed, order: Ord
     version = None if order is None else order.version
     answer = Answer(sent=sent, record=record, version=version, reported=applied.fields or {}, at=desk.now)
     return [*take_answer(desk, coupling, answer, applied.id), *_also(desk, record, applied.id)]
+
+
+def _gave_a_taken_record(
+    desk: Desk, applied: Applied, instructed: Instructed, record: RecordRef, taken: Coupling
+) -> list[Touch]:
+    """An app that answers a create with a record that is coupled already has not created one: it is a refusal."""
+    detail = f"it answered with {record.key}, which coupling {taken.id} has already"
+    failed = Failed(
+        app=applied.app, id=applied.id, instruction=applied.instruction, code=FailureCode.DUPLICATE, detail=detail
+    )
+    return lay_failed(desk, failed, instructed, Patience())
 
 
 def _assumed(desk: Desk, app: str) -> bool:

@@ -57,7 +57,7 @@ def write_to(situation: Situation, target: Side, states: Iterable[FieldState], d
             waits.append(value.wait)
         else:
             return Writes(trouble=_untranslated(value))
-    return Writes(by_field=by_field, waits=tuple(waits), trouble=_fight(situation.coupling, target, by_field))
+    return Writes(by_field=by_field, waits=tuple(waits))
 
 
 def _narrow(delta: Decimal) -> int | Decimal:
@@ -70,8 +70,8 @@ def _untranslated(value: Untranslatable) -> Trouble:
     return Trouble(kind=value.kind, field=value.field.name, waits=waits)
 
 
-def _fight(coupling: Coupling, target: Side, writes: dict[str, Write]) -> Trouble | None:
-    """R13: a side would be sent exactly what it already altered into what it now holds."""
+def fight(coupling: Coupling, target: Side, writes: dict[str, Write]) -> Trouble | None:
+    """R13: a living record would be sent exactly what its app already altered into what it now holds."""
     altered = coupling.altered.get(target, {})
     for name, write in writes.items():
         past = altered.get(name)

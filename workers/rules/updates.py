@@ -27,7 +27,7 @@ from workers.mapping import UpdateRule
 from workers.rules.differences import FieldState, can_add, compare, contested
 from workers.rules.forms import in_mapping_terms
 from workers.rules.policies import Both, Verdict, settle
-from workers.rules.sending import Writes, forms, instruct, own_names, write_to
+from workers.rules.sending import Writes, fight, forms, instruct, own_names, write_to
 from workers.rules.situation import Finding, Note, Situation, Trouble
 
 MASK = "***"
@@ -81,7 +81,9 @@ def _plan(situation: Situation, target: Side, states: tuple[FieldState, ...], ve
         if wanted and (adds or not state.agreeing):
             due.append(state)
             deltas.update([name] if adds else [])
-    return write_to(situation, target, due, frozenset(deltas))
+    writes = write_to(situation, target, due, frozenset(deltas))
+    fought = fight(situation.coupling, target, writes.by_field)
+    return writes if fought is None else Writes(trouble=fought)
 
 
 def _send(

@@ -175,6 +175,21 @@ def test_two_of_one_name_are_not_tied_to_one_partner(hands: ByHand) -> None:
     assert (create.action, create.coupling) == (Action.CREATE, hands.coupling("bc/item/2").id)
 
 
+def test_an_app_that_answers_with_a_record_of_another_has_not_created_one(hands: ByHand) -> None:
+    """One record would be in two couplings of a mapping; or the store would refuse, and the answer be dead."""
+    arrive(hands, change("bc/vendor/1", 1, name="Ada"), change("bc/vendor/2", 1, name="Eve"))
+    first, second = hands.instructions()
+    arrive(hands, applied(first, 1, key="S1"), applied(second, 2, key="S1"))
+
+    (opened,) = hands.errors()
+    assert (opened.report.kind, opened.report.code) == (ErrorKind.APPLY_FAILED, "duplicate")
+    assert "S1" in opened.report.detail
+    assert sorted(pair[1:] for pair in hands.pairs()) == [
+        ("None", Standing.CREATING),
+        ("sales/supplier/S1", Standing.SYNCHRONIZED),
+    ]
+
+
 def test_a_refused_create_adopts_the_record_that_was_there(hands: ByHand) -> None:
     """``duplicate`` says that the app has the record; once it is announced the error would stay, nothing be synced."""
     arrive(hands, change("bc/vendor/1", 1, name="Ada", email="a@x"))

@@ -237,3 +237,26 @@ def test_a_late_event_is_no_echo_of_a_restore() -> None:
     w.run()
     assert w.fields(RIGHT) == {"a": 1}
     assert len(w.right.received) == 1
+
+
+def test_a_restore_that_lacks_a_form_for_a_value() -> None:
+    """The next pass would tell of a deletion instead, the one after that of the value again, and so on."""
+    mapping = mapping_of(field("s", values=(("A", "one"),)), on_deletion=DeletionRule.RESTORE)
+    w = World(mapping, {"s": "A"}, right_start={"s": "one"})
+    w.deliver(w.L(s="unheard of"), w.delete(RIGHT))
+    for _ in range(3):
+        assert w.error is not None
+        assert (w.error.kind, w.error.revision) == (ErrorKind.VALUE_NOT_MAPPED, 1)
+        w.engine.wake(w.number)
+
+
+def test_a_restore_is_no_fight() -> None:
+    """What the app once made of a value would hold back the record that it comes back with (R13)."""
+    mapping = mapping_of(field("a", direction="to_right"), on_deletion=DeletionRule.RESTORE)
+    w = World(mapping, {"a": 1})
+    w.L(a=5)
+    w.run()
+    w.deliver(w.R(a=1), w.delete(RIGHT))
+    w.run()
+    assert w.error is None
+    assert w.fields(RIGHT) == {"a": 5}
