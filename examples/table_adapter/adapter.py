@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .broker import Broker, BrokerAwayError, connect
 from .config import Config, ConfigError, read_config
-from .database import announce, check, install, is_installed, open_database, published, to_publish
+from .database import announce, check, install, is_installed, open_database, publish_some
 from .instructions import obey
 from .wire import MalformedInstructionError, message_of, read_instruction
 
@@ -76,11 +76,8 @@ def work(engine: sa.Engine, config: Config, broker: Broker, stopping: threading.
             broker.acknowledge(received)  # after the commit: if we die before, it comes again and is answered again
             order = instruction.data
             log.info("%s %s/%s: %s (%s)", order.action, order.table, order.key or "", word, instruction.id)
-        rows = to_publish(engine, BATCH)
-        if rows:
-            broker.publish([message_of(config.app, row) for row in rows])
-            published(engine, rows)
-        wait_s = 0 if rows else POLL_S
+        done = publish_some(engine, BATCH, lambda rows: broker.publish([message_of(config.app, row) for row in rows]))
+        wait_s = 0 if done else POLL_S
 
 
 def main(arguments: list[str] | None = None) -> None:

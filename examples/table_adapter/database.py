@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,20 +113,24 @@ def announce(engine: sa.Engine, config: Config) -> int:
             as_text = sa.cast(view.c.key, sa.Text)
             rows = sa.select(sa.literal(wire), as_text, sa.literal("read"), view.c.version, view.c.fields)
             names = ["record_table", "record_key", "operation", "version", "fields"]
-            announced += conn.execute(sa.insert(CHANGES).from_select(names, rows)).rowcount
+            put = sa.insert(CHANGES).from_select(names, rows)
+            announced += conn.execute(put, execution_options={"preserve_rowcount": True}).rowcount
     return announced
 
 
-def to_publish(engine: sa.Engine, limit: int) -> Sequence[sa.Row[Any]]:
-    """Return the oldest rows of the outbox."""
-    with engine.connect() as conn:
-        return conn.execute(sa.select(CHANGES).order_by(CHANGES.c.id).limit(limit)).all()
+def publish_some(engine: sa.Engine, limit: int, publish: Callable[[Sequence[sa.Row[Any]]], None]) -> int:
+    """Hand the oldest rows of the outbox to ``publish``, and remove them when it returns; return how many there were.
 
-
-def published(engine: sa.Engine, rows: Sequence[sa.Row[Any]]) -> None:
-    """Remove what the broker has confirmed. If we die before, it is published again: the same events, taken once."""
+    If we die in between they are published again: the same events, which Recouple takes once. On PostgreSQL other
+    adapters pass over the rows meanwhile; SQLite locks no rows, and two adapters may both publish one.
+    """
     with engine.begin() as conn:
-        conn.execute(sa.delete(CHANGES).where(CHANGES.c.id.in_([row.id for row in rows])))
+        oldest = sa.select(CHANGES).order_by(CHANGES.c.id).limit(limit).with_for_update(skip_locked=True)
+        rows = conn.execute(oldest).all()
+        if rows:
+            publish(rows)
+            conn.execute(sa.delete(CHANGES).where(CHANGES.c.id.in_([row.id for row in rows])))
+    return len(rows)
 
 
 def _columns(conn: sa.Connection, table: str) -> set[str]:

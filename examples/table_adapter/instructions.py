@@ -110,7 +110,7 @@ def _change(conn: sa.Connection, table: TableConfig, instruction: Instruction, k
     if version is None:
         return _refused("not_found", f"no such record in {order.table}")
     if order.action == "read":
-        _read(conn, instruction, key)
+        _tell(conn, instruction, key)
         return None
     if order.if_version not in {None, version}:
         return _refused("version_mismatch", f"the record is at version {version}")
@@ -118,15 +118,16 @@ def _change(conn: sa.Connection, table: TableConfig, instruction: Instruction, k
         conn.execute(sa.delete(records).where(this))
     elif order.fields:
         conn.execute(sa.update(records).where(this).values(_values(conn, order)))
-    return {"version": version, **_done(conn, instruction, key, version + 1)}
+    return _done(conn, instruction, key, version + 1)
 
 
-def _read(conn: sa.Connection, instruction: Instruction, key: str) -> None:
+def _tell(conn: sa.Connection, instruction: Instruction, key: str) -> None:
     """Tell the record as it stands: a change that names the instruction, and is the answer to it."""
-    view = view_of(instruction.data.table)
-    found = conn.execute(sa.select(view).where(view.c.key == sa.bindparam(None, key, NullType()))).one()
     said = {"record_table": instruction.data.table, "record_key": key, "operation": "read", **_named(instruction)}
-    conn.execute(sa.insert(CHANGES).values(said | {"version": found.version, "fields": found.fields}))
+    now = _look(conn, instruction.data, key)
+    if now is not None:
+        said |= {"version": now.version, "fields": now.fields}
+        conn.execute(sa.insert(CHANGES).values(said))
 
 
 def _done(conn: sa.Connection, instruction: Instruction, key: str, since: int) -> Outcome:
@@ -135,15 +136,22 @@ def _done(conn: sa.Connection, instruction: Instruction, key: str, since: int) -
     Changes of other records, made by cascades or triggers of the app, are the app's own: they name no instruction.
 
     Args:
-        since: From this version on the changes of this record are ours, because its lock is.
+        since: From this version on the changes of this record are ours, because its lock is. Where nothing changed,
+            because it had these values already, there is none.
     """
     ours = sa.update(CHANGES).where(*_about(instruction.data, key), CHANGES.c.version >= since)
-    naming = ours.values(_named(instruction) | {"modified_by": MODIFIED_BY})
-    rows = conn.execute(naming.returning(CHANGES.c.version, CHANGES.c.fields)).all()
-    if not rows:
-        return {}  # it had these values already: nothing has changed
-    last = max(rows, key=lambda row: int(row.version))
-    return {"version": last.version} | ({} if last.fields is None else {"fields": msgspec.Raw(last.fields.encode())})
+    naming = ours.values(_named(instruction) | {"modified_by": MODIFIED_BY}).returning(CHANGES.c.version)
+    written = conn.execute(naming).scalars().all()
+    now = _look(conn, instruction.data, key)
+    if now is None:
+        return {"version": max(written)}
+    return {"version": now.version, "fields": msgspec.Raw(now.fields.encode())}
+
+
+def _look(conn: sa.Connection, order: Order, key: str) -> sa.Row[Any] | None:
+    """Return the record as Recouple is to see it, ``None`` where it is gone."""
+    view = view_of(order.table)
+    return conn.execute(sa.select(view).where(view.c.key == sa.bindparam(None, key, NullType()))).one_or_none()
 
 
 def _about(order: Order, key: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -1,6 +1,6 @@
 -- What the adapter adds to a PostgreSQL database. `install` runs it; running it again changes nothing.
 
--- One counter for the whole database: a version grows with every change and never repeats, also across delete and re-create.
+-- One counter for the database: a version grows with every change and never repeats, also across delete and re-create.
 CREATE SEQUENCE IF NOT EXISTS recouple_version;
 
 -- The outbox: what is to be published, written in the transaction in which it happened. A row is a change of a record,
@@ -21,9 +21,10 @@ CREATE TABLE IF NOT EXISTS recouple_changes (
 
 -- How each instruction was answered: one that comes again gets the same answer again.
 CREATE TABLE IF NOT EXISTS recouple_instructions (
-    id      text,
-    attempt integer,
-    outcome text NOT NULL,
+    id          text,
+    attempt     integer,
+    outcome     text NOT NULL,
+    answered_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (id, attempt)
 );
 

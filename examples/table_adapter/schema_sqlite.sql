@@ -1,6 +1,6 @@
 -- What the adapter adds to an SQLite database. `install` runs it; running it again changes nothing.
 
--- One counter for the whole database: a version grows with every change and never repeats, also across delete and re-create.
+-- One counter for the database: a version grows with every change and never repeats, also across delete and re-create.
 CREATE TABLE IF NOT EXISTS recouple_counter (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL);
 INSERT OR IGNORE INTO recouple_counter VALUES (1, 0);
 
@@ -22,9 +22,10 @@ CREATE TABLE IF NOT EXISTS recouple_changes (
 
 -- How each instruction was answered: one that comes again gets the same answer again.
 CREATE TABLE IF NOT EXISTS recouple_instructions (
-    id      TEXT,
-    attempt INTEGER,
-    outcome TEXT NOT NULL,
+    id          TEXT,
+    attempt     INTEGER,
+    outcome     TEXT NOT NULL,
+    answered_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
     PRIMARY KEY (id, attempt)
 );
 
