@@ -81,6 +81,11 @@ class SimulatedApp:
         """The record with this key."""
         return self.rows[key]
 
+    def made_of(self, name: str, value: Value) -> Value:
+        """What the app makes of a value that it is sent."""
+        makes = self.habits.makes.get(name)
+        return value if makes is None else makes(value)
+
     # What users do.
 
     def edit(self, key: str, fields: dict[str, Value]) -> Change:
@@ -184,7 +189,7 @@ class SimulatedApp:
             self.overwritten += [(sent.id, name, value) for name, value in row.fields.items()]
             row.exists, row.version = False, self._next()
             return Operation.DELETE, {}
-        made = {name: self.habits.makes.get(name, lambda value: value)(value) for name, value in sent.fields.items()}
+        made = {name: self.made_of(name, value) for name, value in sent.fields.items()}
         altered = {name: value for name, value in made.items() if not same(value, sent.fields[name])}
         written = dict(sent.fields) if self.habits.alters_later else made
         if sent.action is Action.CREATE or row is None:

@@ -388,7 +388,8 @@ def check_nothing_lost(world: World) -> None:
             continue
         told = [getattr(report, side.value) for _, report in world.engine.told]
         shown = [value for one in told if one is not None for value in one.fields.values()]
-        ours = [value for one in world.engine.instructions.values() for value in one.sent.fields.values()]
+        written = [pair for one in world.engine.instructions.values() for pair in one.sent.fields.items()]
+        ours = [made for name, value in written for made in (value, app.made_of(name, value))]
         for instruction, name, value in app.overwritten:
             sent = world.engine.instructions[instruction].sent
             kept = [write.replaced for write in sent.writes.values()] + sent.overtaken.get(name, []) + ours

@@ -9,7 +9,8 @@ from messages.dead import DeadReason
 from messages.instructions import Action
 from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
-from store.model import Coupling, CouplingStatus, Image, InstructionState, Sent
+from messages.values import add, is_number
+from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, Sent
 from workers.mapping import Confirms
 from workers.rules.answers import Answer, follow, waiting
 from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, take_answer
@@ -116,6 +117,22 @@ def _also(desk: Desk, record: RecordRef, event: str) -> list[Touch]:
     return [Touch(record=record, coupling=number, event=event) for number in numbers]
 
 
+def _take_back(desk: Desk, coupling: Coupling, sent: Sent, failed: Failed) -> None:
+    """A refusal of what we took an echo for: that was a user's own change; our delta was not delivered (R5)."""
+    last, echoes = coupling.last.get(sent.side), desk.file.apps[failed.app].confirms is Confirms.ECHO
+    earlier = failed.attempt is not None and failed.attempt < sent.attempt
+    if not echoes or earlier or last is None or last.instruction != sent.id:
+        return
+    base = dict(coupling.base)
+    for name, write in sent.writes.items():
+        form = base.get(name, Form())
+        if write.delta is not None and is_number(form.left) and is_number(form.right):
+            base[name] = Form(left=add(form.left, -write.delta), right=add(form.right, -write.delta))
+    others = {side: one for side, one in coupling.last.items() if side is not sent.side}
+    desk.put(replace(coupling, base=base, last=others))
+    desk.decide[coupling.id] = None
+
+
 def lay_failed(desk: Desk, failed: Failed, instructed: Instructed, patience: Patience) -> list[Touch]:
     """Fold a ``failed`` outcome, as ``refusals`` says."""
     coupling = desk.couplings[instructed.coupling]
@@ -123,6 +140,7 @@ def lay_failed(desk: Desk, failed: Failed, instructed: Instructed, patience: Pat
     sent = next((sent for sent in waiting(coupling) if sent.id == failed.instruction), None)
     record = instructed.sent.record
     if sent is None or coupling.status is CouplingStatus.CLOSED:
+        _take_back(desk, coupling, instructed.sent, failed)
         return [Touch(record=record, word="stale", event=failed.id, instruction=failed.instruction)]
     if mapping is None:
         refusal = give_up(coupling, desk.image(record), sent, failed)

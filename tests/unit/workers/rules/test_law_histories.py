@@ -150,6 +150,18 @@ def test_r5_a_delta_is_delivered_once() -> None:
     agreed(w, n=1011)
 
 
+def test_r5_an_equal_delta_of_a_user_is_no_echo() -> None:
+    """An app that confirms by echo: its user's own +1 looks like the echo of ours, which the app then refuses."""
+    w = World(mapping_of(field("n", on_conflict=UpdateRule.ADD), right={"confirms": Confirms.ECHO}), {"n": 1000})
+    w.deliver(w.L(n=1001))
+    theirs = w.R(n=1001)
+    (refusal,) = w.work(RIGHT)
+    w.deliver(theirs)
+    w.deliver(refusal)
+    w.run()
+    agreed(w, n=1002)
+
+
 def test_r6_an_instruction_of_unknown_fate_keeps_its_slot() -> None:
     """Decided anew while the old write lands, the sum would count twice."""
     w = World(mapping_of(field("n", on_conflict=UpdateRule.ADD)), {"n": 1000})
