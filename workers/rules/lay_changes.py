@@ -71,7 +71,8 @@ def _creating(desk: Desk, change: Change) -> list[tuple[Coupling, Mapping, Side]
         mapping = desk.file.mappings.get(coupling.mapping)
         for sent in waiting(coupling):
             place = (sent.record.app, sent.record.table)
-            free = desk.coupled(coupling.mapping, record) is None
+            taken = desk.coupled(coupling.mapping, record)
+            free = taken is None or taken.id == coupling.id  # a restore may keep its key
             if mapping is not None and sent.action is Action.CREATE and place == (record.app, record.table) and free:
                 found.append((coupling, mapping, sent.side))
     return found

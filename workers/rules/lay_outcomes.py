@@ -50,7 +50,7 @@ def lay_applied(desk: Desk, applied: Applied, instructed: Instructed, order: Ord
     if sent is None or coupling.status is CouplingStatus.CLOSED:
         return _answered_before(desk, coupling, instructed.sent, applied, order)
     taken = desk.coupled(coupling.mapping, record)
-    if sent.action is Action.CREATE and taken is not None:
+    if sent.action is Action.CREATE and taken is not None and taken.id != coupling.id:  # a restore may keep its key
         return _gave_a_taken_record(desk, applied, instructed, record, taken)
     if order is not None:
         desk.images[record] = _written(desk.image(record), sent, applied, order)

@@ -260,3 +260,16 @@ def test_a_restore_is_no_fight() -> None:
     w.run()
     assert w.error is None
     assert w.fields(RIGHT) == {"a": 5}
+
+
+@pytest.mark.parametrize("confirms", [Confirms.OUTCOME, Confirms.ECHO])
+def test_a_restore_that_keeps_its_key(confirms: Confirms) -> None:
+    """The record would seem to be coupled already, namely to itself, and the restore to be refused."""
+    mapping = mapping_of("a", on_deletion=DeletionRule.RESTORE, right={"confirms": confirms})
+    w = World(mapping, {"a": 1}, habits=(Habits(), Habits(keeps_keys=True)))
+    old = w.ref(RIGHT)
+    w.delete(RIGHT)
+    w.run()
+    assert (w.ref(RIGHT), w.fields(RIGHT)) == (old, {"a": 1})
+    assert w.engine.told == []
+    assert w.engine.apart == set()
