@@ -5,10 +5,13 @@ The first that answers is taken. What was tried, and why it was not taken, is wh
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 import docker
@@ -136,31 +139,37 @@ def _started(start: Callable[[], tuple[str, Callable[[], None]]], at: Callable[[
 
 
 def _postgresql_container() -> Service | str:
-    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - slow, and seldom needed
-
     return _contained(
-        lambda: PostgresContainer("postgres:16", driver="psycopg"),
+        lambda: imported("testcontainers.community.postgres").PostgresContainer("postgres:16", driver="psycopg"),
         lambda container: container.get_connection_url(),
         postgresql_at,
     )
 
 
 def _rabbitmq_container() -> Service | str:
-    from testcontainers.community.rabbitmq import RabbitMqContainer  # noqa: PLC0415 - slow, and seldom needed
-
-    def url(container: RabbitMqContainer) -> str:
+    def url(container: Any) -> str:
         host, port = container.get_container_host_ip(), container.get_exposed_port(container.port)
         return f"amqp://{container.username}:{container.password}@{host}:{port}//"
 
-    return _contained(lambda: RabbitMqContainer("rabbitmq:4"), url, rabbitmq_at)
+    def make() -> Any:
+        return imported("testcontainers.community.rabbitmq").RabbitMqContainer("rabbitmq:4")
+
+    return _contained(make, url, rabbitmq_at)
+
+
+def imported(module: str) -> Any:
+    """Import a module of testcontainers when it is needed; it warns of its own deprecations, which are not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return import_module(module)
 
 
 def _contained(
     make: Callable[[], Any], url_of: Callable[[Any], str], at: Callable[[str], Service | str]
 ) -> Service | str:
+    if not _docker_answers():
+        return "no Docker engine answers"
     try:
-        with closing(docker.from_env(timeout=CONNECT_TIMEOUT_S)) as engine:
-            engine.ping()
         container = make().start()
     except (DockerException, ContainerStartException, TimeoutError) as error:
         return f"no Docker engine that can start one ({type(error).__name__})"
@@ -169,6 +178,25 @@ def _contained(
         container.stop()
         return found
     return found._replace(stop=container.stop)
+
+
+def _docker_answers() -> bool:
+    """Say whether a Docker engine answers.
+
+    A client that finds none leaves its socket open in a cycle that is collected at any time later, with a warning that
+    would fail a test, or the whole run; it is collected here instead.
+    """
+    try:
+        with closing(docker.from_env(timeout=CONNECT_TIMEOUT_S)) as engine:
+            engine.ping()
+    except DockerException:
+        answers = False
+    else:
+        answers = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    return answers
 
 
 class Services:

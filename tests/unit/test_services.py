@@ -16,6 +16,7 @@ from tests.services import (
     Services,
     broker_probes,
     choose,
+    imported,
     rabbitmq_at,
     store_probes,
 )
@@ -103,3 +104,15 @@ def test_a_broker_is_handed_out_under_a_name_of_its_own(broker_url: str, namespa
     """Else two tests would read from one queue."""
     assert broker_url.startswith(("amqp://", "embedded:////"))
     assert re.fullmatch("test-[0-9a-f]{12}", namespace)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("testcontainers.community.postgres", "PostgresContainer"),
+        ("testcontainers.community.rabbitmq", "RabbitMqContainer"),
+    ],
+)
+def test_containers_are_at_hand(module: str, name: str) -> None:
+    """Where no server is found, a warning of the library itself would end the run instead of skipping the tests."""
+    assert callable(getattr(imported(module), name))
