@@ -71,3 +71,8 @@ def add(one: int | Decimal, other: int | Decimal) -> int | Decimal:
 def subtract(one: int | Decimal, other: int | Decimal) -> Decimal:
     """Return the exact difference."""
     return _EXACT.subtract(Decimal(one), Decimal(other))
+
+
+def plain_number(value: int | Decimal) -> str:
+    """Return the one spelling of a number: ``1``, ``1.0`` and ``1.00`` are all ``1``, and no digit is lost."""
+    return format(Decimal(value).normalize(_EXACT), "f")

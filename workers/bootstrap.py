@@ -252,7 +252,8 @@ def _drained(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broke
     queues = [changes_queue(ns, app) for app in plan.apps or place.context.file.apps] + [commands_queue(ns)]
     try:
         with place.store.reading() as conn:
-            left = outbox_store.count(conn) + due_store.count(conn, place.clock())
+            # In this order: what due work leaves behind is in the outbox by the time its row is gone.
+            left = due_store.count(conn, place.clock()) + outbox_store.count(conn)
         left += sum(broker.depth(queue) for queue in queues)
     except (BrokerUnavailableError, StoreUnavailableError):
         return False

@@ -19,14 +19,13 @@ none                                             create on the other side, if th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from enum import Enum
 
 import msgspec
 from msgspec import UNSET
 
 from messages.records import RecordRef
-from messages.values import Value, encode_json, is_number, same
+from messages.values import Value, encode_json, is_number, plain_number, same
 from store.model import Image, Sent, Side
 from workers.mapping import MappedField, Mapping
 from workers.rules.forms import References, in_mapping_terms
@@ -50,7 +49,7 @@ def _comparable(field: MappedField, image: Image, side: Side, references: Refere
     if isinstance(value, str):
         return value.strip().casefold() or None
     if is_number(value):
-        return format(Decimal(value).normalize(), "f")
+        return plain_number(value)
     return encode_json(value).decode()
 
 
@@ -68,7 +67,7 @@ def echo_marks(mapping: Mapping, side: Side, fields: dict[str, Value]) -> tuple[
 
 
 def _mark(field: MappedField, value: Value) -> str:
-    plain = format(Decimal(value).normalize(), "f") if is_number(value) else value
+    plain = plain_number(value) if is_number(value) else value
     return encode_json(["field", field.name, plain]).decode()
 
 
