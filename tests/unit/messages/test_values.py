@@ -48,5 +48,5 @@ def test_sums_are_exact() -> None:
     ("number", "spelled"), [(1, "1"), (Decimal("1.00"), "1"), (Decimal("1E+2"), "100"), (LONG, str(LONG))]
 )
 def test_one_number_has_one_spelling(number: int | Decimal, spelled: str) -> None:
-    """Else two records would be matched that differ far behind the point, or not matched for how a number is written."""
+    """Else two records would match that differ far behind the point, or not match for how a number is written."""
     assert plain_number(number) == spelled
