@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import FrameType
@@ -133,21 +134,23 @@ def work(settings: Settings, plan: WorkPlan) -> int:
     set_up_logging(settings.log_format, settings.log_level)
     if plan.processes > 1:
         return _work_in_processes(settings, plan)
-    stop = threading.Event()
+    asked: list[int] = []
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if asked:
             os._exit(1)  # asked twice: at once, what is unacknowledged comes again
-        log.info("worker.stopping", signal=signal.Signals(number).name)
-        stop.set()
+        asked.append(number)  # no more than that: it must take no lock that the main thread may hold
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    return run_worker(settings, plan, stop)
+    return run_worker(settings, plan, threading.Event(), asked)
 
 
-def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event) -> int:
+def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event, asked: Sequence[int] = ()) -> int:
     """Run the loops of one process until ``stop`` is set; return the exit code.
+
+    Args:
+        asked: Signals that have come; the first ends the worker.
 
     Raises:
         NotSetUpError, StoreNotReadyError: run ``recouple setup`` first.
@@ -155,7 +158,7 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event) -> int
     """
     context = context_of(settings)
     broker, store = connect(settings.broker_url), open_store(settings.store_url)
-    _wait_for_the_world(settings, context, store, broker, stop)
+    _wait_for_the_world(settings, context, store, broker, _ReadyOr(stop, asked))
     place = Workplace(store, context, utc_now)
     idleness, failed = Idleness(), threading.Event()
     loops = _loops(settings, plan, place, broker)
@@ -166,8 +169,12 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event) -> int
     for thread in threads:
         thread.start()
     log.info("worker.started", roles=list(plan.roles), namespace=settings.namespace)
-    while not stop.wait(DRAIN_LOOK_S):
-        if plan.drain and _drained(settings, plan, place, broker, (idleness, len(loops))):
+    while not stop.is_set():
+        time.sleep(DRAIN_LOOK_S)
+        if asked:
+            log.info("worker.stopping", signal=signal.Signals(asked[0]).name)
+            stop.set()
+        elif plan.drain and _drained(settings, plan, place, broker, (idleness, len(loops))):
             stop.set()
     place.call()
     deadline = time.monotonic() + settings.shutdown_within.total_seconds()
@@ -179,9 +186,7 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event) -> int
     return 1 if failed.is_set() or late else 0
 
 
-def _wait_for_the_world(
-    settings: Settings, context: Context, store: Store, broker: Broker, stop: threading.Event
-) -> None:
+def _wait_for_the_world(settings: Settings, context: Context, store: Store, broker: Broker, ready: _ReadyOr) -> None:
     """See that store and broker are there and set up, waiting for them while they are away."""
     declared = topology(settings.namespace, context.file.apps, settings.errors_max_length)
 
@@ -193,24 +198,26 @@ def _wait_for_the_world(
         ready.set()
         return True
 
-    ready = _ReadyOr(stop)
     run_loop("start", look, ready, Idleness(), random.random)
 
 
 class _ReadyOr:
     """Ends the waiting at the start: when the world is there, or when the worker is to stop."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop, self._ready = stop, False
+    def __init__(self, stop: threading.Event, asked: Sequence[int]) -> None:
+        self._stop, self._asked, self._ready = stop, asked, False
 
     def set(self) -> None:
         self._ready = True
 
     def is_set(self) -> bool:
-        return self._ready or self._stop.is_set()
+        return self._ready or self._stop.is_set() or bool(self._asked)
 
     def wait(self, timeout: float | None = None) -> bool:
-        return self._stop.wait(timeout)
+        until = time.monotonic() + (timeout or 0.0)
+        while not self.is_set() and time.monotonic() < until:
+            time.sleep(DRAIN_LOOK_S)
+        return self.is_set()
 
 
 def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker) -> list[Loop]:
@@ -268,9 +275,13 @@ def _work_in_processes(settings: Settings, plan: WorkPlan) -> int:
     for child in children:
         child.start()
 
-    def pass_on(_number: int, _frame: FrameType | None) -> None:
-        for child in children:
-            child.terminate()
+    told: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if not told:
+            told.append(number)
+            for child in children:
+                child.terminate()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)
@@ -279,8 +290,8 @@ def _work_in_processes(settings: Settings, plan: WorkPlan) -> int:
         codes = []
         for child in children:
             child.join(DRAIN_LOOK_S)
-            if child.exitcode is not None:
-                codes.append(child.exitcode)
+            if child.exitcode is not None:  # one that was told before it could listen has left in good order, too
+                codes.append(0 if told and child.exitcode == -signal.SIGTERM else child.exitcode)
         if any(codes):
             pass_on(0, None)
     return 1 if any(codes) else 0
