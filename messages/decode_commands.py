@@ -89,6 +89,8 @@ def _data_faults(document: Members, name: str) -> Iterator[Fault]:
         return
     if "data" in document.twice:
         yield twice("data")
-    shape = ORDERS[name].shape
-    yield from kept_faults(shape, document["data"], "data")
-    yield from shape_faults(shape, document["data"], "data")
+    form, data = ORDERS[name], document["data"]
+    yield from kept_faults(form.shape, data, "data")
+    yield from shape_faults(form.shape, data, "data")
+    if form.check is not None and isinstance(data, dict):
+        yield from form.check(data)

@@ -38,6 +38,8 @@ class ErrorKind(StrEnum):
     """A field points to a record that is not coupled."""
     MATCH_AMBIGUOUS = "match_ambiguous"
     """A new record matches several uncoupled records of the other side."""
+    LIMIT_EXCEEDED = "limit_exceeded"
+    """More deletions or creations towards an app than the mapping allows in a minute; the mapping is paused."""
 
     @property
     def family(self) -> Family:
@@ -78,6 +80,26 @@ class Confidence(StrEnum):
     """Something was missing; ``confidence_reasons`` says what."""
 
 
+class Handling(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an operator ordered about an error: the audit of it.
+
+    Attributes:
+        id: Of the command.
+        by: Who, as the command's ``source`` says; ``user_id``, as the broker says, in brackets where there is one.
+        reason: Why, in the operator's words.
+        revision: Of the error as it was found.
+        effect: What followed, in a few words and without values.
+    """
+
+    at: datetime
+    command: str
+    id: str
+    by: str
+    reason: str | None = None
+    revision: int = 0
+    effect: str = ""
+
+
 class ErrorSide(msgspec.Struct, frozen=True, kw_only=True):
     """One record of the disagreement, as its own app names and spells its fields."""
 
@@ -114,6 +136,7 @@ class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
         candidates: At most 20 records, of ``candidates_total``, where a match was ambiguous.
         resolution: What settled it: a command, a policy, ``converged`` …
         fingerprint: The same for errors of the same cause.
+        history: What operators ordered about it, oldest first.
     """
 
     error: int
@@ -142,6 +165,7 @@ class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
     resolution: str | None = None
     resolved_by: str | None = None
     fingerprint: str = ""
+    history: tuple[Handling, ...] = ()
 
 
 class ErrorMessage(msgspec.Struct, frozen=True, kw_only=True):

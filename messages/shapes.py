@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -35,9 +35,17 @@ def shape_faults(shape: type[msgspec.Struct], document: Any, path: str = "") -> 
                 yield Fault(DeadReason.MALFORMED, place, f"missing, expected {_expected(member)}")
         elif inner := _struct_of(member):
             yield from shape_faults(inner, document[name], place)
-        elif not _fits(member, document[name]):
-            found = _found(member, document[name])
-            yield Fault(DeadReason.MALFORMED, place, f"expected {_expected(member)}, found {found}")
+        elif (item := _item_of(member.type)) and isinstance(document[name], dict):
+            for key, value in document[name].items():
+                yield from _misfit(item, value, join(place, key))
+        else:
+            yield from _misfit(member.type, document[name], place)
+
+
+def _misfit(type_: Any, value: Any, place: str) -> Iterator[Fault]:
+    if not _fits(type_, value):
+        words = f"expected {_meta(type_).description or 'a value'}, found {_found(type_, value)}"
+        yield Fault(DeadReason.MALFORMED, place, words)
 
 
 def kept_faults(shape: type[msgspec.Struct], document: Any, path: str = "") -> Iterator[Fault]:
@@ -104,20 +112,28 @@ def _struct_of(member: FieldInfo) -> type[msgspec.Struct] | None:
     return member.type if isinstance(member.type, type) and issubclass(member.type, msgspec.Struct) else None
 
 
-def _fits(member: FieldInfo, value: Any) -> bool:
-    max_bytes = (_meta(member).extra or {}).get("max_bytes")
+@cache
+def _item_of(type_: Any) -> Any:
+    """Return what each value in an object has to be, where a type says it in words; else ``None``."""
+    kinds = get_args(next(iter(get_args(type_)), None))
+    items = [get_args(kind)[1] for kind in kinds if get_origin(kind) is dict]
+    return next((item for item in items if _meta(item).description), None)
+
+
+def _fits(type_: Any, value: Any) -> bool:
+    max_bytes = (_meta(type_).extra or {}).get("max_bytes")
     if max_bytes is not None and isinstance(value, str) and _size_bytes(value) > max_bytes:
         return False
     try:
-        msgspec.convert(value, member.type)
+        msgspec.convert(value, type_)
     except ValueError:  # what msgspec raises, half of a surrogate pair included
         return False
     return True
 
 
-def _found(member: FieldInfo, value: Any) -> str:
+def _found(type_: Any, value: Any) -> str:
     """What stands there instead; its length where that may be what is wrong."""
-    if isinstance(value, str) and "max_bytes" in (_meta(member).extra or {}):
+    if isinstance(value, str) and "max_bytes" in (_meta(type_).extra or {}):
         return f"{_size_bytes(value)} bytes"
     return kind_of(value)
 
@@ -127,12 +143,12 @@ def _size_bytes(text: str) -> int:
 
 
 def _expected(member: FieldInfo) -> str:
-    return "an object" if _struct_of(member) else _meta(member).description or "a value"
+    return "an object" if _struct_of(member) else _meta(member.type).description or "a value"
 
 
-def _meta(member: FieldInfo) -> msgspec.Meta:
+def _meta(type_: Any) -> msgspec.Meta:
     """The outermost annotation, which is the one with the words."""
-    metas = [meta for meta in get_args(member.type) if isinstance(meta, msgspec.Meta)]
+    metas = [meta for meta in get_args(type_) if isinstance(meta, msgspec.Meta)]
     return metas[-1] if metas else msgspec.Meta()
 
 

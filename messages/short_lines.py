@@ -15,7 +15,7 @@ from messages.dead import DeadReason
 from messages.envelope import ChangeData, Key, MaybeIdentifier, Time, in_utc
 from messages.envelope_faults import time_faults
 from messages.faults import Fault, refuse_if_any
-from messages.orders import AppName
+from messages.order_shapes import AppName
 from messages.records import RecordRef
 from messages.shapes import kept_faults, shape_faults
 from messages.topology import UnroutableTableError, table_word

@@ -47,6 +47,12 @@ def test_an_example_fits_its_schema(example: Example) -> None:
         ("recouple.record.changed", {"operation": "update", "version": -1}),
         ("recouple.instruction.failed", {"instruction": "i-1"}),
         ("recouple.command.couple", {"left": "bc/customer", "right": "sales/account/1"}),
+        ("recouple.command.retry", {"error": 0}),
+        ("recouple.command.dismiss", {"coupling": 1}),
+        ("recouple.command.synchronize", {"error": 1, "fields": {"name": "both"}}),
+        ("recouple.command.synchronize", {"error": 1, "values": {"name": ["a"]}}),
+        ("recouple.command.purge", {"older_than_days": -1}),
+        ("recouple.command.pause", {"app": "No App"}),
         ("recouple.error.opened", {"error": 1}),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,7 +13,7 @@ import pytest
 from messages import codec
 from messages.changes import Change
 from messages.codec import CommandHead, Limits, MalformedMessageError
-from messages.commands import Done, Refused
+from messages.commands import Done, RefusalCode, Refused
 from messages.dead import DeadLetter
 from messages.documents import MAX_DIGITS, MAX_EXPONENT
 from messages.envelope import (
@@ -24,7 +25,8 @@ from messages.envelope import (
     ChangeData,
     FailedData,
 )
-from messages.errors import Difference, ErrorReport, ErrorSide
+from messages.errors import Difference, ErrorReport, ErrorSide, Handling
+from messages.order_shapes import MAX_OLDER_THAN_DAYS
 from messages.orders import ORDERS
 from messages.topology import ERRORS_MAX_LENGTH, MAX_ID_BYTES, MAX_KEY_BYTES, MAX_TABLE_BYTES, topology
 from messages.transport.ports import Delivery, Properties, Publication
@@ -35,8 +37,8 @@ NS = "recouple"
 PAGE = page("messages.md")
 EXAMPLES = {str(one.message.get("type", "dead")): one for one in examples(PAGE)}
 
-RECEIVED = (ChangeData, AppliedData, FailedData, *(form.shape for form in ORDERS.values()))
-SENT = (InstructionData, ErrorReport, ErrorSide, Difference, Done, Refused)
+RECEIVED = (ChangeData, AppliedData, FailedData, *{form.shape: None for form in ORDERS.values()})
+SENT = (InstructionData, ErrorReport, ErrorSide, Difference, Handling, Done, Refused)
 
 
 def what_an_app_says(example: Example, body: bytes) -> Publication:
@@ -100,6 +102,34 @@ def test_every_block_is_an_example_of_its_own_and_every_type_has_one() -> None:
     """Else a message could be added, or a block be written, that no test looks at."""
     assert EXAMPLES.keys() == {*EVENTS, "dead"}
     assert len(EXAMPLES) == PAGE.count("```json")
+
+
+def test_the_head_of_the_page_lists_every_type() -> None:
+    """Else a reader would not find the section of a message."""
+    rows = table_after(PAGE, "# Messages\n")
+
+    listed = {type_.strip("` ") for types, *_ in rows for type_ in types.split(",")}
+    assert listed == {*EVENTS, "what could not be taken"}
+    sections = {section.partition("]")[0].strip("[") for *_, section in rows}
+    assert sections <= set(re.findall("^## (.*)$", PAGE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_command_tells_its_answers(name: str) -> None:
+    """Else whoever orders would have to try out what comes back."""
+    section = PAGE.split(f"\n## Command: {name}\n")[1].split("\n## ")[0]
+
+    assert f"`recouple.command.{name}`: " in section
+    assert "*Done*:" in section
+    assert set(re.findall(r"`(\w+)`", section.split("*Refused*:")[1])) & {*RefusalCode}
+
+
+def test_a_job_tells_its_eight_counters() -> None:
+    """Else a program could not add up what a bulk command did."""
+    told = " ".join(words_after(PAGE, "The result of a job:"))
+
+    counters = "inserted modified deleted unchanged skipped failed coupled uncoupled"
+    assert re.findall(r"\w+", told) == ["job", "total", "done", *counters.split()]
 
 
 def test_the_dead_example_is_what_happens_to_the_change() -> None:
@@ -179,6 +209,7 @@ def test_every_queue_is_told() -> None:
         f"at most {MAX_TABLE_BYTES} bytes",
         f"0 to {MAX_VERSION}",
         f"0 to {MAX_RETRY_AFTER_S}",
+        f"0 to {MAX_OLDER_THAN_DAYS}",
         f"{MAX_DIGITS} digits with exponents to ±{MAX_EXPONENT}",
         f"{Limits().max_depth}\nlevels of nesting",
         f"last {ERRORS_MAX_LENGTH} messages",

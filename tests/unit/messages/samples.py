@@ -52,6 +52,29 @@ COUPLE: dict[str, Any] = {
     "data": {"left": "bc/customer/10000", "right": "sales/account/A/1", "keep": "left", "reason": "the same firm"},
 }
 
+ORDERED: dict[str, dict[str, Any]] = {
+    "couple": COUPLE["data"],
+    "couple_matching": {"mapping": "customer", "keep": "left", "reason": "first load"},
+    "loaded": {"table": "bc/customer"},
+    "remove_coupling": {"coupling": 12, "revision": 3, "reason": "two firms"},
+    "retry": {"error": 7, "revision": 3},
+    "retry_all": {"mapping": "customer", "kind": "apply_failed", "code": "duplicate", "fingerprint": "0c91fe27b4d8"},
+    "synchronize": {"error": 7, "revision": 3, "fields": {"name": "left"}, "values": {"limit": 1.5, "note": None}},
+    "restore_record": {"error": 7},
+    "delete_record": {"coupling": 12},
+    "dismiss": {"error": 7, "revision": 3},
+    "purge": {"older_than_days": 30, "family": "integration"},
+    "pause": {"app": "bc"},
+    "resume": {"mapping": "customer"},
+}
+"""Good ``data`` of every command, by its name."""
+
+
+def ordered(name: str, data: Any) -> dict[str, Any]:
+    """Return the command ``name`` with this ``data``."""
+    return COUPLE | {"type": f"recouple.command.{name}", "data": copy.deepcopy(data)}
+
+
 ABSENT = object()
 """As a new value: take the member out."""
 

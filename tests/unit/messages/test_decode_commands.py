@@ -91,9 +91,9 @@ def test_dead(body: Any, properties: Properties, reason: DeadReason, field: str)
         ("data.keep", "both", "data.keep: expected left or right, found text"),
         ("data.mapping", "no such\n", "data.mapping: expected the name of a mapping, found text"),
         ("data.reason", 5, "data.reason: expected text, found an integer"),
-        ("type", "recouple.command.uncouple", "type: no such command; there are couple, loaded"),
-        ("type", "recouple.command.", "type: no such command; there are couple, loaded"),
-        ("type", "recouple.command.X\n" * 9, "type: no such command; there are couple, loaded"),
+        ("type", "recouple.command.uncouple", "type: no such command; there are couple, couple_matching, "),
+        ("type", "recouple.command.", "type: no such command; there are couple, couple_matching, "),
+        ("type", "recouple.command.X\n" * 9, "type: no such command; there are couple, couple_matching, "),
     ],
 )
 def test_refused(path: str, value: Any, fault: str) -> None:

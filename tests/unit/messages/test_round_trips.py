@@ -13,11 +13,21 @@ import pytest
 from messages import codec
 from messages.changes import Change, Operation
 from messages.commands import Command, Couple, Done, Keep, Loaded, RefusalCode, Refused
-from messages.errors import Difference, ErrorEvent, ErrorKind, ErrorMessage, ErrorReport, ErrorSide, ErrorStatus
+from messages.errors import (
+    Difference,
+    ErrorEvent,
+    ErrorKind,
+    ErrorMessage,
+    ErrorReport,
+    ErrorSide,
+    ErrorStatus,
+    Handling,
+)
 from messages.instructions import Action, Instruction, Reason
 from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
 from messages.transport.ports import Properties, Publication
+from messages.values import decode_json, encode_json
 from tests.unit.messages.samples import LIMITS, NOW, TRACE
 
 FIELDS = {"name": "Ada\ttüm", "limit": Decimal("10000.50"), "blocked": False, "note": None, "tags": ["a", {"b": 1}]}
@@ -97,6 +107,10 @@ REPORT = ErrorReport(
     ),
     actions=("synchronize", "remove_coupling"),
     opened_at=NOW,
+    history=(
+        Handling(at=NOW, command="retry", id="c-7", by="ops/jane (jane)", reason="again", revision=2, effect="sent"),
+        Handling(at=NOW + timedelta(microseconds=1), command="retry_all", id="c-8", by="ops/kim"),
+    ),
 )
 COMMANDS = [
     Command(
@@ -120,6 +134,7 @@ ANSWERS: list[Done | Refused] = [
     Done(command="couple", result={"coupling": 12, "sum": Decimal("1.50")}),
     Refused(command="couple", code=RefusalCode.NOT_FOUND, detail="no such error"),
     Refused(command="couple", code=RefusalCode.STALE, detail="moved on", error={"error": 7, "revision": 4}),
+    Refused(command="retry", code=RefusalCode.STALE, detail="moved on", error=decode_json(encode_json(REPORT))),
 ]
 
 
@@ -181,6 +196,25 @@ def test_error(event: ErrorEvent) -> None:
         {"field": "phone_no", "contested": True, "base": "1", "left": "2", "right": None},
         {"field": "name", "contested": False, "left": 1.5},
     ]
+
+
+def test_an_error_of_before_there_was_a_history() -> None:
+    """A feed that was filled by an older Recouple, and keeps 100000 messages, must still be read."""
+    document = json.loads(
+        codec.encode_error(ErrorMessage(id="m-1", event=ErrorEvent.OPENED, report=REPORT, at=NOW), "recouple").body
+    )
+    del document["data"]["history"]
+    document["data"]["a member of tomorrow"] = 1
+    found = codec.decode_error(json.dumps(document).encode())
+    assert (found.report.error, found.report.history) == (7, ())
+
+
+def test_the_error_in_an_answer_is_the_error() -> None:
+    """Who is told ``stale`` decides anew on the error as it is, to the last digit and microsecond."""
+    publication = codec.encode_answer(ANSWERS[-1], COMMANDS[0], NOW)
+    found = codec.decode_answer(publication.body)
+    assert isinstance(found, Refused)
+    assert msgspec.convert(found.error, ErrorReport) == REPORT
 
 
 @pytest.mark.parametrize("command", COMMANDS)
