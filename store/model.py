@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from messages.errors import Confidence, ErrorKind, ErrorStatus
+from messages.errors import Confidence, ErrorKind, ErrorStatus, Handling
 from messages.instructions import Action, Reason
 from messages.records import RecordRef
 from messages.values import Known, Value
@@ -49,8 +49,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         exists: ``None`` where nobody has told us of the record yet.
         fields: By the app's own field names; of a deleted record, its last values.
         versions: Per field, the version that set it (R14).
-        version: The highest version heard of; what ``if_version`` is taken from.
-        existence_version: The version that says whether the record exists.
+        version: The highest version heard of; ``existence_version``: the one that says whether the record exists.
         life_version: The version of the last create or delete; nothing older is taken.
         modified_by, modified_at: The last change, whoever made it.
         user_modified_at: The last change that was not ours (R12).
@@ -189,6 +188,20 @@ class Alteration(msgspec.Struct, frozen=True, kw_only=True):
     became: Value
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operator wants of two living records; ``keep``, or any of the other two.
+
+    Attributes:
+        keep: The side that wins every contested field.
+        fields: By mapping field name, the side that wins.
+        values: By mapping field name, what both sides are to hold, as the left side spells it.
+    """
+
+    keep: Side | None = None
+    fields: dict[str, Side] = {}
+    values: dict[str, Value] = {}
+
+
 class OpenError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The error of a coupling, or of an uncoupled record that matches several.
 
@@ -200,7 +213,9 @@ class OpenError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         seen: A digest of what an operator sees; when it changes the revision grows.
         contested: Names of the contested fields.
         candidates: Records that match, at most 20, of ``candidates_total``.
-        resolution: What is settling it, while it is ``resolving``.
+        resolution: What is settling it, while it is ``resolving``, or has settled it; ``resolved_by``: who ordered it.
+        awaits: Instructions of the resolution that are not confirmed; gone unconfirmed, they open the error again.
+        history: What operators ordered about it, oldest first.
     """
 
     number: int = 0
@@ -220,6 +235,9 @@ class OpenError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     candidates: tuple[str, ...] = ()
     candidates_total: int = 0
     resolution: str | None = None
+    resolved_by: str | None = None
+    awaits: tuple[str, ...] = ()
+    history: tuple[Handling, ...] = ()
 
 
 class CouplingStatus(StrEnum):
@@ -256,6 +274,7 @@ class Coupling(msgspec.Struct, frozen=True, kw_only=True):
         mismatches: How often in a row a decision was refused for its version.
         waits: References that stand in the way.
         keep: Set by ``couple`` with ``keep`` until the first decision.
+        held_by: What pauses it, as it was last decided: ``mapping <name>``, ``app <name>`` or ``where``.
     """
 
     id: int
@@ -274,6 +293,7 @@ class Coupling(msgspec.Struct, frozen=True, kw_only=True):
     waits: tuple[Wait, ...] = ()
     error: OpenError | None = None
     keep: Side | None = None
+    held_by: str | None = None
 
     def record(self, side: Side) -> RecordRef | None:
         """The record on ``side``; ``None`` while it is being created."""
@@ -302,6 +322,8 @@ LogWord = Literal[
     "failed",
     "done",
     "refused",
+    "paused",
+    "unmatched",
 ]
 """What became of an event, command or outcome, in the words of DESIGN.md section 5."""
 

@@ -14,8 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from messages.changes import Change
-from messages.errors import ErrorEvent, ErrorReport
+from messages.commands import Retry
+from messages.errors import ErrorEvent, ErrorReport, Handling
 from messages.instructions import Action, Reason
+from messages.orders import ORDERS
 from messages.outcomes import Applied, Failed
 from messages.records import RecordRef
 from messages.values import Value
@@ -37,6 +39,7 @@ from tests.simulated_app import EPOCH, Habits, Message, SimulatedApp
 from workers.deciding import Decided
 from workers.mapping import App, Confirms, MappedField, Mapping, MappingFile, Table
 from workers.rules.answers import WAITING, waiting
+from workers.rules.applicability import applicable
 from workers.rules.decide import decide
 from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch
 from workers.rules.failures import Patience
@@ -47,8 +50,9 @@ from workers.rules.lay_outcomes import lay_applied, lay_failed, target_of
 from workers.rules.matching import echo_marks, written_mark
 from workers.rules.refusals import go_again, unanswered
 from workers.rules.reports import Ending, report
+from workers.rules.resolutions import Resolution, resolve
 from workers.rules.sending import answer_due, instruct
-from workers.rules.situation import Situation
+from workers.rules.situation import Decision, Situation
 from workers.settling import new_coupling
 from workers.telling import log_lines
 
@@ -106,6 +110,7 @@ class Engine:
         self.dead: list[str] = []
         self.handled: set[tuple[str, str]] = set()
         self.sent_count = 0
+        self.ordered_count = 0
 
     def handle(self, *messages: Message) -> None:
         """Handle one batch, as ``workers.changes.handle_changes`` does."""
@@ -135,11 +140,11 @@ class Engine:
         self.wake(number)
         return number
 
-    def wake(self, number: int, *, afresh: bool = False) -> None:
+    def wake(self, number: int) -> None:
         """Decide a coupling although nothing has come for it."""
         desk = self._desk([], [number])
         desk.decide[number] = None
-        self.finish(desk, [], afresh=afresh)
+        self.finish(desk, [])
 
     def instruct(self, number: int, **values: dict[str, Value]) -> None:
         """An operator typed values (``left=``, ``right=``), by mapping names: one instruction to each side named."""
@@ -183,26 +188,40 @@ class Engine:
                 self._write(desk, [Decided(situation=situation, decision=decision)], [])
 
     def retry(self, number: int) -> None:
-        """The ``retry`` command: the same again where an answer is missing, else decided afresh."""
-        coupling = self.couplings[number]
-        if not waiting(coupling):
-            self.wake(number, afresh=True)
-            return
-        for sent in coupling.flight:
-            if sent.state is InstructionState.UNANSWERED:
-                again = replace(sent, attempt=sent.attempt + 1, state=InstructionState.SENT)
-                flight = tuple(again if one.id == sent.id else one for one in coupling.flight)
-                coupling = replace(coupling, flight=flight)
-                self.couplings[number] = coupling
-                self._send([(number, again)])
+        """The ``retry`` command, where it applies; else the coupling is only decided again."""
+        if "retry" in applicable(self.situation(number)):
+            self.order(number, Retry(coupling=number))
+        elif not waiting(self.couplings[number]):
+            self.wake(number)
 
-    def finish(self, desk: Desk, touches: Sequence[Touch], *, afresh: bool = False) -> None:
+    def situation(self, number: int) -> Situation:
+        """What a rule sees of this coupling now."""
+        desk = self._desk([], [number])
+        return self._situation(desk, desk.couplings[number])
+
+    def order(self, number: int, what: Resolution) -> Decision:
+        """An operator orders ``what``; ``RefusedError`` leaves everything as it was."""
+        desk = self._desk([], [number])
+        situation = self._situation(desk, desk.couplings[number])
+        self.ordered_count += 1
+        name = next(name for name, form in ORDERS.items() if isinstance(what, form.order))
+        error = situation.coupling.error
+        revision = 0 if error is None else error.revision
+        by = Handling(at=self.now, command=name, id=f"c{self.ordered_count}", by="ops/test", revision=revision)
+        decision = resolve(situation, what, by)
+        desk.put(decision.coupling)
+        desk.apart.extend((decision.coupling.mapping, record) for record in decision.apart)
+        self._write(desk, [Decided(situation=situation, decision=decision)], [])
+        self._send([(number, sent) for sent in decision.resend])
+        return decision
+
+    def finish(self, desk: Desk, touches: Sequence[Touch]) -> None:
         """Decide what was touched and keep what came out, as ``workers.deciding`` and ``workers.writing`` do."""
         decided = []
         for number in sorted(desk.decide):
             if desk.couplings[number].mapping not in desk.file.mappings:
                 continue
-            situation = replace(self._situation(desk, desk.couplings[number]), afresh=afresh)
+            situation = self._situation(desk, desk.couplings[number])
             decision = decide(situation)
             desk.put(decision.coupling)
             desk.apart.extend((decision.coupling.mapping, record) for record in decision.apart)

@@ -98,6 +98,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
         record_url: With ``{table}`` and ``{key}`` to fill in; ``None`` where there is none.
         checks_version: The app refuses an instruction whose ``if_version`` has passed.
         answer_within: An instruction unconfirmed for longer is a ``no_answer`` error.
+        max_instructions_per_second: Never more than so many, over all workers; ``None`` where there is no limit.
     """
 
     name: str
@@ -107,6 +108,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     checks_version: bool = True
     confirms: Confirms = Confirms.OUTCOME
     answer_within: timedelta = timedelta(minutes=10)
+    max_instructions_per_second: int | None = None
 
 
 class MappedField(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,36 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.app}/{self.name}"
 
 
+class Comparison(StrEnum):
+    """How a condition compares a field with its value; numbers as decimals, text byte for byte."""
+
+    EQUAL = "="
+    """Equal; a missing value and null are not equal to any but null."""
+    NOT_EQUAL = "!="
+    """The opposite."""
+    LESS = "<"
+    """Smaller; two numbers or two texts."""
+    LESS_OR_EQUAL = "<="
+    """Not larger."""
+    GREATER = ">"
+    """Larger; two numbers or two texts."""
+    GREATER_OR_EQUAL = ">="
+    """Not smaller."""
+    IN = "in"
+    """Equal to one of a list."""
+    NOT_IN = "not in"
+    """Equal to none of a list."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``where``: a comparison of one field of one side's record, by the app's own name."""
+
+    side: Side
+    field: str
+    comparison: Comparison
+    value: Value | tuple[Value, ...]
+
+
 class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One ``[[mappings]]``: which table corresponds to which, and what happens when they disagree.
 
@@ -157,6 +189,8 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         left_app, right_app: The apps of the two tables, whole, so that rules need nothing else.
         match_on: Groups of field names (mapping terms) tried in order.
         clock_skew: Two changes closer than this have no newest.
+        where: Conditions that hold for every record that is kept in step; all of those of its side.
+        max_deletes_per_minute, max_creates_per_minute: Towards either app; beyond, the mapping is paused. 0: no limit.
     """
 
     name: str
@@ -172,6 +206,9 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     only_coupled: bool = True
     match_on: tuple[tuple[str, ...], ...] = ()
     clock_skew: timedelta = timedelta(seconds=2)
+    where: tuple[Condition, ...] = ()
+    max_deletes_per_minute: int = 100
+    max_creates_per_minute: int = 1000
 
     def table(self, side: Side) -> Table:
         """The table on ``side``."""

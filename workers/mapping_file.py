@@ -31,6 +31,7 @@ from workers.mapping import (
 )
 from workers.mapping_checks import Draft, check_drafts
 from workers.mapping_raw import Faults, Section
+from workers.mapping_where import read_where
 from workers.spelling import did_you_mean
 
 _NAME = re.compile(r"[a-z0-9_-]{1,40}")
@@ -113,6 +114,7 @@ def _read_app(name: str, content: Any, faults: Faults) -> App:
         checks_version=section.flag("checks_version", default=True),
         confirms=section.choice("confirms", Confirms) or Confirms.OUTCOME,
         answer_within=answer_within,
+        max_instructions_per_second=section.count("max_instructions_per_second", default=0, least=1) or None,
     )
     section.close()
     return app
@@ -162,6 +164,9 @@ def _read_mapping(content: Any, number: int, apps: Dict[str, App], faults: Fault
         only_coupled=section.flag("only_coupled", default=True),
         match_on=_read_match_on(section),
         clock_skew=section.duration("clock_skew", timedelta(seconds=2)),
+        where=read_where(section, faults),
+        max_deletes_per_minute=section.count("max_deletes_per_minute", default=100, least=0),
+        max_creates_per_minute=section.count("max_creates_per_minute", default=1000, least=0),
     )
     section.close()
     return Draft(mapping=mapping, section=section, field_sections=places)

@@ -18,6 +18,9 @@ Faults: TypeAlias = list[str]
 
 E = TypeVar("E", bound=StrEnum)
 
+_MANY = 1_000_000
+"""More than anybody counts in a second or a minute."""
+
 _KINDS = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
 
 
@@ -72,6 +75,16 @@ class Section:
         """Return ``true`` or ``false``."""
         value: bool | None = self.typed(name, bool)
         return default if value is None else value
+
+    def count(self, name: str, *, default: int, least: int) -> int:
+        """Return a whole number that is not smaller than ``least``."""
+        value = self.anything(name)
+        if value is None:
+            return default
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MANY:
+            return value
+        self.fault(f"{name} must be a whole number from {least} to {_MANY}")
+        return default
 
     def word(self, name: str, words: Collection[str]) -> str | None:
         """Return one of ``words``."""

@@ -25,6 +25,7 @@ from store.model import (
     Form,
     Image,
     InstructionState,
+    OpenError,
     Sent,
     Side,
     Write,
@@ -135,6 +136,7 @@ def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: 
         last=coupling.last if sent.action is Action.READ else {**coupling.last, sent.side: last},
         mismatches=coupling.mismatches if sent.action is Action.READ else 0,
         keep=None if settled else coupling.keep,
+        error=_one_less_awaited(coupling.error, sent),
     )
     apart = None
     if sent.action is Action.DELETE:
@@ -146,6 +148,12 @@ def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: 
             _with_record(confirmed, sent.side, answer.record), status=CouplingStatus.ACTIVE, based=True
         )
     return Confirmation(coupling=confirmed, normalized=tuple(normalized), apart=apart)
+
+
+def _one_less_awaited(error: OpenError | None, sent: Sent) -> OpenError | None:
+    if error is None or sent.id not in error.awaits:
+        return error
+    return msgspec.structs.replace(error, awaits=tuple(one for one in error.awaits if one != sent.id))
 
 
 def _with_record(coupling: Coupling, side: Side, record: RecordRef) -> Coupling:

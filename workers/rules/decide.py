@@ -8,6 +8,8 @@ row   when                           then                                       
 ===== ============================== ========================================================= =======================
 \-     the coupling is closed         nothing                                                   ``uncoupled``
 5     a decision is in flight        nothing; decided anew when the last one is answered (R3)  ``queued``
+\-     a resolution is confirmed      its error is over; decided as if there had been none      ``resolved``
+\-     paused, or outside ``where``   nothing, until that ends                                  ``paused``
 \-     what was tried has failed      ``apply_failed``, unless something else would be sent     ``error``
 \-     an image is not known          ask for it with ``read``                                  ``sent``
 6     both sides gone                closed, its error resolved                                ``uncoupled``
@@ -33,21 +35,21 @@ when an operator would see something else.
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
-from messages.errors import Confidence, ErrorEvent, ErrorKind, ErrorStatus
+from messages.errors import ErrorEvent, ErrorKind, ErrorStatus
 from messages.instructions import Action, Reason
 from messages.outcomes import FailureCode
-from messages.values import encode_json, same
+from messages.values import same
 from store.model import Coupling, CouplingStatus, InstructionState, OpenError, Sent, Side
-from workers.mapping import Confirms, Ordering
+from workers.mapping import Confirms
 from workers.rules.answers import waiting
 from workers.rules.deletions import decide_creation, decide_deletion
 from workers.rules.differences import take_base
+from workers.rules.error_life import resolved, same_error, settle, what_is_seen
+from workers.rules.filters import outside
 from workers.rules.sending import instruct
-from workers.rules.situation import Decision, Finding, Note, Situation, Trouble
+from workers.rules.situation import Decision, Finding, Situation, Trouble
 from workers.rules.updates import decide_update
 
 
@@ -58,14 +60,52 @@ def decide(situation: Situation) -> Decision:
         return _closed(coupling)
     if waiting(coupling):
         return Decision(word="queued", coupling=coupling)
-    if coupling.error is not None and coupling.error.kind is ErrorKind.NO_ANSWER:
-        return _answered(situation, coupling.error)
+    error = coupling.error
+    if error is not None and (error.kind is ErrorKind.NO_ANSWER or confirmed(error)):
+        return _answered(situation, error)
+    held = situation.paused or ("where" if outside(situation.mapping, situation.images) is not None else None)
+    if held is not None:
+        return _hold(situation, held)
+    return _decide_freely(_unconfirmed(_without(situation, held_by=None)))
+
+
+def _decide_freely(situation: Situation) -> Decision:
+    """Nothing is in flight and nothing holds the coupling: what do the records ask for?"""
+    coupling = situation.coupling
     failed = [sent for sent in coupling.flight if sent.state is InstructionState.FAILED]
     if failed:
         return _failed(situation, failed)
-    if coupling.error is None or situation.afresh:
-        return _settle(situation, coupling.error, find(situation, policies=True))
+    if coupling.error is None or situation.ordered is not None:
+        return settle(situation, coupling.error, find(situation, policies=True))
     return _skip_or_go_on(situation, coupling.error)
+
+
+def confirmed(error: OpenError) -> bool:
+    """Say whether the apps have confirmed all that the resolution of ``error`` asked for."""
+    return error.status is ErrorStatus.RESOLVING and not error.awaits
+
+
+def _hold(situation: Situation, held: str) -> Decision:
+    """Nothing is decided while an operator, a brake or the mapping's ``where`` holds the coupling."""
+    coupling = msgspec.structs.replace(situation.coupling, held_by=held)
+    return Decision(word="paused", coupling=coupling, rule=held)
+
+
+def _unconfirmed(situation: Situation) -> Situation:
+    """A resolution that was refused, or met a record that has moved: the choice is to be made again.
+
+    A retry made none: it goes on by itself, on the records as they are now, until an app refuses.
+    """
+    error = situation.coupling.error
+    if error is None or error.status is not ErrorStatus.RESOLVING:
+        return situation
+    reopened = msgspec.structs.replace(
+        error, status=ErrorStatus.OPEN, resolution=None, resolved_by=None, awaits=(), seen=""
+    )
+    refused = any(sent.state is InstructionState.FAILED for sent in situation.coupling.flight)
+    goes_on = error.resolution in ("retry", "retry_all") and error.history and not refused
+    ordered = error.history[-1] if goes_on else situation.ordered
+    return msgspec.structs.replace(_without(situation, error=reopened), ordered=ordered)
 
 
 def _closed(coupling: Coupling) -> Decision:
@@ -74,13 +114,7 @@ def _closed(coupling: Coupling) -> Decision:
     if error is None or not (error.status is ErrorStatus.RESOLVING or error.kind is ErrorKind.NO_ANSWER):
         return Decision(word="uncoupled", coupling=coupling)
     cleared = msgspec.structs.replace(coupling, error=None)
-    return _resolved(Decision(word="uncoupled", coupling=cleared), error, error.resolution or "answered")
-
-
-def _resolved(decision: Decision, error: OpenError, resolution: str) -> Decision:
-    """The error is over; that is something an operator sees, so its revision grows."""
-    over = msgspec.structs.replace(error, revision=error.revision + 1)
-    return msgspec.structs.replace(decision, event=ErrorEvent.RESOLVED, error=over, resolution=resolution)
+    return resolved(Decision(word="uncoupled", coupling=cleared), error, error.resolution or "answered")
 
 
 def _without(situation: Situation, **changes: object) -> Situation:
@@ -92,20 +126,8 @@ def _answered(situation: Situation, error: OpenError) -> Decision:
     """The answer that was waited for has come: the error is over, the coupling is decided as if it had not been."""
     decision = decide(_without(situation, error=None))
     if decision.event is not None or decision.coupling.error is not None:
-        return _same_error(decision, error)
-    return _resolved(decision, error, "answered")
-
-
-def _same_error(decision: Decision, error: OpenError) -> Decision:
-    """The error that has just been opened takes the place of an older one of the same coupling."""
-    fresh = decision.coupling.error
-    if fresh is None:
-        return decision
-    merged = msgspec.structs.replace(
-        fresh, number=error.number, opened_at=error.opened_at, revision=error.revision + 1, attempts=error.attempts + 1
-    )
-    coupling = msgspec.structs.replace(decision.coupling, error=merged)
-    return msgspec.structs.replace(decision, coupling=coupling, event=ErrorEvent.UPDATED, error=merged)
+        return same_error(decision, error)
+    return resolved(decision, error, error.resolution or "answered")
 
 
 def _failed(situation: Situation, refused: list[Sent]) -> Decision:
@@ -116,14 +138,16 @@ def _failed(situation: Situation, refused: list[Sent]) -> Decision:
         if failed.action is Action.READ:
             never_found = failed.code == FailureCode.NOT_FOUND and not situation.coupling.based
             finding = Finding(word="error", trouble=_refusal(failed), close=never_found)
-            return _settle(situation, error, finding)
+            return settle(situation, error, finding)
     finding = find(situation, policies=True)
     for failed in refused:
-        stuck = repeats(finding, failed) or (finding.trouble is not None and _one_gone(situation))
+        stuck = repeats(finding, failed) or (finding.trouble is not None and (_one_gone(situation) or chosen(failed)))
         if stuck and still_applies(situation, failed):
-            refusal = msgspec.structs.replace(finding, word="error", trouble=_refusal(failed), send=(), notes=())
-            return _settle(situation, error, refusal)
-    return _settle(situation, error, finding)
+            contested = () if finding.trouble is None else finding.trouble.contested
+            trouble = msgspec.structs.replace(_refusal(failed), contested=contested)
+            refusal = msgspec.structs.replace(finding, word="error", trouble=trouble, send=(), notes=())
+            return settle(situation, error, refusal)
+    return settle(situation, error, finding)
 
 
 def _refusal(failed: Sent) -> Trouble:
@@ -149,6 +173,11 @@ def repeats(finding: Finding, failed: Sent) -> bool:
     )
 
 
+def chosen(failed: Sent) -> bool:
+    """Say whether an operator chose what failed, so that the rules would not send it again by themselves."""
+    return failed.reason is Reason.SYNCHRONIZE
+
+
 def _one_gone(situation: Situation) -> bool:
     return [image.exists for image in situation.images].count(False) == 1
 
@@ -160,14 +189,22 @@ def _skip_or_go_on(situation: Situation, error: OpenError) -> Decision:
         if failed is not None and _one_gone(situation) and still_applies(situation, failed):
             return _skip(situation, error)  # while an error is open no policy restores or deletes
         finding = find(situation, policies=not _one_gone(situation))
-        if failed is not None and repeats(finding, failed):
+        if failed is not None and (repeats(finding, failed) or _still_to_be_chosen(situation, error, finding)):
             return _skip(situation, error, finding)
-        return _settle(situation, error, finding)
+        return settle(situation, error, finding)
     finding = find(situation, policies=error.kind is not ErrorKind.UPDATE_CONFLICT)
     stuck = finding.trouble is not None and finding.trouble.kind is error.kind  # a restore still lacks a value's form
     if _one_gone(situation) and not stuck:
         finding = find(situation, policies=False)
-    return _settle(situation, error, finding)
+    return settle(situation, error, finding)
+
+
+def _still_to_be_chosen(situation: Situation, error: OpenError, finding: Finding) -> bool:
+    """Say whether an app's refusal of what an operator chose still is all there is to say."""
+    failed, trouble = error.failed, finding.trouble
+    if failed is None or trouble is None or not chosen(failed) or not still_applies(situation, failed):
+        return False
+    return trouble.kind is ErrorKind.UPDATE_CONFLICT and trouble.contested == error.contested
 
 
 def _skip(situation: Situation, error: OpenError, finding: Finding | None = None) -> Decision:
@@ -205,7 +242,7 @@ def find(situation: Situation, *, policies: bool) -> Finding:
 def _first_base(situation: Situation, *, policies: bool) -> Finding:
     """Both images are known for the first time: no policy acts, unless somebody said which side to keep."""
     base = take_base(situation.mapping, situation.left, situation.right, situation.references)
-    if situation.coupling.keep is None:
+    if situation.coupling.keep is None and situation.choice is None:
         return Finding(word="coupled", base=base)
     return decide_update(_without(situation, base=base, based=True), policies=policies)
 
@@ -213,110 +250,3 @@ def _first_base(situation: Situation, *, policies: bool) -> Finding:
 def _tells(situation: Situation, side: Side) -> bool:
     """An app that never confirms is not asked either; its record is taken to be there."""
     return situation.mapping.app(side).confirms is not Confirms.NONE
-
-
-def _settle(situation: Situation, error: OpenError | None, finding: Finding) -> Decision:
-    """Bring a finding together with the error that is open, if one is."""
-    coupling = _after(situation.coupling, finding)
-    decision = Decision(
-        word=finding.word,
-        coupling=coupling,
-        send=() if finding.trouble is not None else finding.send,
-        rule=finding.rule,
-        notes=() if finding.trouble is not None else finding.notes,
-        apart=finding.apart,
-    )
-    if finding.trouble is not None:
-        return _in_trouble(situation, error, finding.trouble, decision)
-    if error is None:
-        return decision
-    resolution = "closed" if finding.close else "retry" if situation.afresh else "converged"
-    settled = msgspec.structs.replace(
-        decision,
-        coupling=msgspec.structs.replace(coupling, error=None),
-        word="converged" if finding.word == "unchanged" else finding.word,
-        notes=(*decision.notes, Note(word="converged", detail=f"{error.kind} settled itself")),
-    )
-    return _resolved(settled, error, resolution)
-
-
-def _after(coupling: Coupling, finding: Finding) -> Coupling:
-    """The coupling once the finding is carried out."""
-    sends = bool(finding.send) and finding.trouble is None
-    return msgspec.structs.replace(
-        coupling,
-        based=coupling.based or finding.base is not None,
-        base=coupling.base if finding.base is None else finding.base,
-        flight=finding.send if sends else (),
-        serial=coupling.serial + sends,
-        mismatches=coupling.mismatches if sends or finding.trouble is not None else 0,
-        waits=finding.waits,
-        keep=None if finding.base is not None and finding.trouble is None and not sends else coupling.keep,
-        status=CouplingStatus.CLOSED if finding.close else coupling.status,
-    )
-
-
-def _in_trouble(situation: Situation, error: OpenError | None, trouble: Trouble, decision: Decision) -> Decision:
-    """Open an error, or let the open one say what is wrong now."""
-    confidence, reasons = confidence_of(situation)
-    fresh = OpenError(
-        kind=trouble.kind,
-        opened_at=situation.now,
-        code=trouble.code,
-        words=trouble.words,
-        field=trouble.field,
-        failed=trouble.failed,
-        attempts=0 if trouble.failed is None else trouble.failed.attempt,
-        contested=trouble.contested,
-        confidence=confidence,
-        confidence_reasons=reasons,
-    )
-    fresh = msgspec.structs.replace(fresh, seen=what_is_seen(fresh, situation))
-    opened = error is None
-    if error is not None:
-        seen_anew = fresh.seen != error.seen or error.status is ErrorStatus.RESOLVING
-        fresh = msgspec.structs.replace(
-            fresh,
-            number=error.number,
-            opened_at=error.opened_at,
-            revision=error.revision + seen_anew,
-            attempts=error.attempts + fresh.attempts,
-        )
-        if not seen_anew:
-            coupling = msgspec.structs.replace(decision.coupling, error=error)
-            return msgspec.structs.replace(decision, word="skipped", coupling=coupling)
-    return msgspec.structs.replace(
-        decision,
-        word=decision.word if opened else "skipped",
-        coupling=msgspec.structs.replace(decision.coupling, error=fresh),
-        event=ErrorEvent.OPENED if opened else ErrorEvent.UPDATED,
-        error=fresh,
-    )
-
-
-def confidence_of(situation: Situation) -> tuple[Confidence, tuple[str, ...]]:
-    """Say whether a decision on this situation rests on everything that it should rest on, and if not, why."""
-    reasons = []
-    for side in Side:
-        app = situation.mapping.app(side)
-        if app.order is Ordering.TIME:
-            reasons.append(f"{app.name} is ordered by its clock")
-        if situation.image(side).clipped:
-            reasons.append(f"a time of {app.name} lay in the future and was clipped")
-        if not app.checks_version:
-            reasons.append(f"{app.name} does not check versions")
-        if any(field.on(side) not in situation.image(side).fields for field in situation.mapping.fields):
-            reasons.append(f"some mapped fields of {app.name} were never told")
-    base = situation.coupling.base
-    if not situation.coupling.based or any(not form.agreed for form in base.values()):
-        reasons.append("the records were coupled while they differed: there is no base for what differed")
-    return (Confidence.DEGRADED if reasons else Confidence.CERTAIN), tuple(reasons)
-
-
-def what_is_seen(error: OpenError, situation: Situation) -> str:
-    """Digest what an operator sees of the error; another digest is another revision."""
-    shown = [
-        [error.kind, error.status, error.code, error.words, error.field, error.contested, error.candidates],
-        [[image.exists, image.version, image.fields] for image in situation.images],
-    ]
-    return hashlib.blake2b(encode_json(shown), digest_size=8).hexdigest()

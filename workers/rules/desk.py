@@ -15,6 +15,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from messages.dead import DeadReason
+from messages.errors import ErrorReport
 from messages.instructions import Action
 from messages.outcomes import FailureCode
 from messages.records import RecordRef
@@ -23,6 +24,7 @@ from store.model import Coupling, CouplingStatus, Form, Image, InstructionState,
 from workers.mapping import Mapping, MappingFile
 from workers.rules.answers import Answer, Confirmation, confirm
 from workers.rules.situation import Situation
+from workers.rules.updates import MASK
 
 
 class Instructed(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +77,7 @@ class Desk:
         record_traces: The same per record that changed, for those that are not coupled yet.
         instructed: Instructions that this batch answers or names, by id.
         echoed: Creates in flight that a record, still unknown to us, might be the echo of.
+        limits_passed: New errors of mappings that are paused because they passed a limit; their numbers are given.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Desk:
         self.record_traces: dict[RecordRef, str] = {}
         self.instructed: Lookup[str, Instructed] = {}
         self.echoed: Lookup[RecordRef, tuple[str, ...]] = {}
+        self.limits_passed: list[ErrorReport] = []
         self._by_record: dict[RecordRef, list[int]] = {}
         for coupling in couplings:
             self.add(coupling)
@@ -227,3 +231,12 @@ def normalized(desk: Desk, coupling: Coupling, record: RecordRef, fields: tuple[
     desk.decide[coupling.id] = None
     detail = f"{record.app} made something else of {', '.join(fields)}; both forms stand in the base"
     return [Touch(record=record, word="normalized", coupling=coupling.id, detail=detail)]
+
+
+def overtaken_line(desk: Desk, record: RecordRef, values: dict[str, Value], instruction: str) -> Touch:
+    """The line for the log where a user's values were written over by an instruction that had not seen them (R11)."""
+    places = desk.file.sides_of(record.app, record.table)
+    sensitive = {field.on(side) for mapping, side in places for field in mapping.fields if field.sensitive}
+    shown = {name: MASK if name in sensitive else value for name, value in values.items()}
+    coupling = next((coupling.id for coupling, _, _ in desk.of(record)), None)
+    return Touch(record=record, word="overtaken", coupling=coupling, instruction=instruction, values=shown)

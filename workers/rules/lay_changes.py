@@ -12,9 +12,8 @@ from messages.values import Known, Value, same
 from store.model import Coupling, Image, Sent, Side
 from workers.mapping import Mapping
 from workers.rules.answers import Answer, Tie, follow, note_alterations, tie, waiting
-from workers.rules.desk import Desk, Touch, normalized, take_answer
+from workers.rules.desk import Desk, Touch, normalized, overtaken_line, take_answer
 from workers.rules.images import Order, Written, fold_change, fold_read, fold_written, note_written
-from workers.rules.updates import MASK
 
 Tied: TypeAlias = tuple[Coupling, Mapping, Side, Tie, Sent | None]
 """A coupling of the record, the record's side, and how the change is tied to what that side was instructed."""
@@ -113,6 +112,7 @@ def _touched(desk: Desk, change: Change, before: Image) -> list[Touch]:
     record, exists = change.record, desk.image(change.record).exists
     places = desk.file.sides_of(record.app, record.table)
     mapped = {field.on(side) for mapping, side in places for field in mapping.fields}
+    mapped |= {one.field for mapping, side in places for one in mapping.where if one.side is side}
     coupled = {coupling.mapping: coupling for coupling, _, _ in desk.of(record)}
     speaks = change.operation is not Operation.UPDATE or not change.fields or mapped & change.fields.keys()
     if not places or (not speaks and before.exists is exists):
@@ -148,7 +148,7 @@ def _overtaken(desk: Desk, coupling: Coupling, mapping: Mapping, side: Side, cha
         coupling = desk.couplings[coupling.id]
         flight = tuple(newer if other.id == sent.id else other for other in coupling.flight)
         desk.put(msgspec.structs.replace(coupling, flight=flight))
-        touches.append(_overtaken_line(desk, change, unseen, sent.id))
+        touches.append(overtaken_line(desk, change.record, unseen, sent.id))
     return touches
 
 
@@ -158,8 +158,8 @@ def _overwritten_before(desk: Desk, image: Image, change: Change, version: int) 
     unseen = _unseen(change, {name: (one.value, one.replaced) for name, one in newer.items()})
     by = {newer[name].instruction for name in unseen}
     return [
-        _overtaken_line(
-            desk, change, {name: value for name, value in unseen.items() if newer[name].instruction == one}, one
+        overtaken_line(
+            desk, change.record, {name: value for name, value in unseen.items() if newer[name].instruction == one}, one
         )
         for one in sorted(by)
     ]
@@ -172,12 +172,3 @@ def _unseen(change: Change, written: dict[str, tuple[Value, Known]]) -> dict[str
         for name, known in written.items()
         if name in change.fields and not any(same(change.fields[name], value) for value in known)
     }
-
-
-def _overtaken_line(desk: Desk, change: Change, unseen: dict[str, Value], instruction: str) -> Touch:
-    record = change.record
-    places = desk.file.sides_of(record.app, record.table)
-    sensitive = {field.on(side) for mapping, side in places for field in mapping.fields if field.sensitive}
-    values = {name: MASK if name in sensitive else value for name, value in unseen.items()}
-    coupling = next((coupling.id for coupling, _, _ in desk.of(record)), None)
-    return Touch(record=record, word="overtaken", coupling=coupling, instruction=instruction, values=values)

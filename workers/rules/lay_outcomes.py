@@ -9,11 +9,11 @@ from messages.dead import DeadReason
 from messages.instructions import Action
 from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
-from messages.values import add, is_number
+from messages.values import add, is_number, same
 from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, Sent
 from workers.mapping import Confirms
 from workers.rules.answers import Answer, follow, waiting
-from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, take_answer
+from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, overtaken_line, take_answer
 from workers.rules.failures import Patience
 from workers.rules.images import Order, Written, fold_assumed, fold_gone, fold_read, fold_written, note_written
 from workers.rules.refusals import came_back, give_up, refuse
@@ -98,6 +98,7 @@ def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applie
     record = target_of(sent, applied.key)
     touches = [Touch(record=record, word="stale", event=applied.id, instruction=applied.instruction)]
     if order is not None and sent.action is not Action.READ:
+        touches += _overtaken(desk, record, sent, order)
         desk.images[record] = _written(desk.image(record), sent, applied, order)
     if coupling.status is CouplingStatus.CLOSED:
         desk.apart += [(coupling.mapping, record)] if sent.action is Action.CREATE else []
@@ -108,6 +109,22 @@ def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applie
         desk.put(followed)
         touches += normalized(desk, followed, record, fields)
     return [*touches, *_also(desk, record, applied.id)]
+
+
+def _overtaken(desk: Desk, record: RecordRef, sent: Sent, order: Order) -> list[Touch]:
+    """R11 of a late write, after its coupling was removed: what it wrote over and had not seen is kept."""
+    image, seen = desk.image(record), {name: [value] for name, value in sent.fields.items()}
+    mapping = desk.file.mappings.get(desk.couplings[desk.instructed[sent.id].coupling].mapping)
+    for field in () if mapping is None else mapping.fields:
+        if field.name in sent.writes:
+            seen[field.on(sent.side)].append(sent.writes[field.name].replaced)
+    unseen = {
+        name: image.fields[name]
+        for name, known in seen.items()
+        if image.versions.get(name, order.version) < order.version
+        and not any(same(image.fields[name], value) for value in known)
+    }
+    return [overtaken_line(desk, record, unseen, sent.id)] if unseen else []
 
 
 def _also(desk: Desk, record: RecordRef, event: str) -> list[Touch]:

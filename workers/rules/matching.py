@@ -28,11 +28,17 @@ from messages.records import RecordRef
 from messages.values import Value, encode_json, is_number, plain_number, same
 from store.model import Image, Sent, Side
 from workers.mapping import MappedField, Mapping
+from workers.rules.filters import inside
 from workers.rules.forms import References, in_mapping_terms
 
 
 def match_values(mapping: Mapping, side: Side, image: Image, references: References) -> tuple[tuple[int, str], ...]:
-    """Return (group, value) for every group of ``match_on`` in which the record has all values, in mapping terms."""
+    """Return (group, value) for every group of ``match_on`` in which the record has all values, in mapping terms.
+
+    A record outside the mapping's ``where`` has none: nobody finds it.
+    """
+    if not inside(mapping, side, image):
+        return ()
     fields = {field.name: field for field in mapping.fields}
     found = []
     for group, names in enumerate(mapping.match_on):

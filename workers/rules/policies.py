@@ -31,10 +31,12 @@ from workers.rules.differences import FieldState, can_add, unit
 
 
 class Both(Enum):
-    """The verdict that gives each side what the other has."""
+    """The verdict that gives both sides something that neither has."""
 
     ADD = "add"
     """Each side is instructed with the other's delta."""
+    TYPED = "typed"
+    """Each side is instructed with what an operator typed."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from messages.errors import ErrorEvent, ErrorKind
 from messages.instructions import Action, Reason
 from messages.outcomes import Failed
 from store.model import Coupling, Image, InstructionState, LogWord, OpenError, Sent
-from workers.rules.decide import confidence_of, what_is_seen
+from workers.rules.error_life import confidence_of, what_is_seen
 from workers.rules.failures import CONSEQUENCES, MISMATCH_LIMIT, Consequence, Patience, backoff
 from workers.rules.images import fold_gone
 from workers.rules.sending import instruct
@@ -130,6 +130,7 @@ def unanswered(situation: Situation, sent: Sent) -> Decision:
         opened_at=situation.now if previous is None else previous.opened_at,
         failed=silent,
         attempts=silent.attempt,
+        history=() if previous is None else previous.history,
         confidence=confidence,
         confidence_reasons=reasons,
     )

@@ -14,6 +14,7 @@ from messages.errors import Difference, ErrorKind, ErrorReport, ErrorSide, Error
 from messages.values import Known, Value, same
 from store.model import Form, Image, OpenError, Side
 from workers.mapping import MappedField, Mapping
+from workers.rules.applicability import applicable
 from workers.rules.forms import agree, in_mapping_terms
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
@@ -29,6 +30,7 @@ TITLES: dict[ErrorKind, str] = {
     ErrorKind.VALUE_NOT_MAPPED: "A value is not in the value map",
     ErrorKind.REFERENCE_NOT_COUPLED: "A referenced record is not coupled",
     ErrorKind.MATCH_AMBIGUOUS: "A new record matches several",
+    ErrorKind.LIMIT_EXCEEDED: "A mapping was paused by its limit",
 }
 
 
@@ -61,7 +63,7 @@ def report(situation: Situation, error: OpenError, ending: Ending | None = None)
         right=_side(situation, Side.RIGHT),
         base=_base(situation),
         differences=differences(situation, error.contested),
-        actions=(),
+        actions=applicable(situation) if ending is None else (),
         candidates=error.candidates,
         candidates_total=error.candidates_total,
         attempts=error.attempts,
@@ -70,6 +72,7 @@ def report(situation: Situation, error: OpenError, ending: Ending | None = None)
         resolution=None if ending is None else ending.resolution,
         resolved_by=None if ending is None else ending.by,
         fingerprint=fingerprint(mapping.name, error),
+        history=error.history,
     )
 
 
@@ -86,7 +89,7 @@ def detail(situation: Situation, error: OpenError) -> str:
         names = ", ".join(error.contested)
         return (
             f"{left} and {right} were both changed since they last agreed ({names}). Compare them and choose which "
-            "version to keep."
+            "version to keep: synchronize."
         )
     if error.kind is ErrorKind.DELETION_CONFLICT:
         gone = Side.LEFT if situation.left.exists is False else Side.RIGHT
@@ -104,7 +107,7 @@ def detail(situation: Situation, error: OpenError) -> str:
     if error.kind is ErrorKind.VALUE_NOT_MAPPED:
         return (
             f"{left} and {right}: the value of {error.field} does not stand in its value map. Add it to the mapping "
-            "file, or change the value."
+            "file and retry, or change the value."
         )
     if error.kind is ErrorKind.REFERENCE_NOT_COUPLED:
         return (
@@ -130,12 +133,12 @@ def _failure(situation: Situation, error: OpenError) -> str:
     if error.kind is ErrorKind.NO_ANSWER:
         return (
             f"{app} has not answered the instruction to {failed.action} {record} in time; whether it did it is not "
-            "known. See that its connector runs: a late answer settles this error."
+            "known. See that its connector runs: a late answer settles this error, and retry asks once more."
         )
     said = f": {_words(situation, error)}" if error.words else ""
     return (
-        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}; the next "
-        "change tries again."
+        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app} and retry; "
+        "the next change tries again, too."
     )
 
 

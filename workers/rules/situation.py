@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from messages.errors import ErrorEvent, ErrorKind
+from messages.errors import ErrorEvent, ErrorKind, Handling
 from messages.records import RecordRef
-from store.model import Coupling, Form, Image, LogWord, OpenError, Sent, Side, Wait
+from store.model import Choice, Coupling, Form, Image, LogWord, OpenError, Sent, Side, Wait
 from workers.mapping import Mapping
 from workers.rules.forms import References
 
@@ -19,7 +19,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         references: Every reference that a field of either record makes, as far as it is coupled.
-        afresh: Decide on today's policies even though an error is open, as ``retry`` orders.
+        ordered: What an operator orders: decide on today's policies, or on the ``choice``, although an error is open.
+        choice: What the operator wants of two living records.
+        paused: What pauses the coupling, ``mapping <name>`` or ``app <name>``.
         traceparent: Of the last event that touched the coupling; carried on to what is sent.
     """
 
@@ -29,7 +31,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     right: Image
     references: References
     now: datetime
-    afresh: bool = False
+    ordered: Handling | None = None
+    choice: Choice | None = None
+    paused: str | None = None
     traceparent: str | None = None
 
     @property
@@ -104,11 +108,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         event: What happened to the coupling's error, if anything.
         error: The error that ``event`` is about: the open one, or the one just resolved.
         resolution: What settled it, where it is resolved.
+        resend: Instructions in flight that go out once more.
     """
 
     word: LogWord
     coupling: Coupling
     send: tuple[Sent, ...] = ()
+    resend: tuple[Sent, ...] = ()
     event: ErrorEvent | None = None
     error: OpenError | None = None
     resolution: str | None = None

@@ -17,6 +17,7 @@ put there, it is logged ``resolved`` (R11).
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
 from messages.errors import ErrorKind
@@ -24,6 +25,7 @@ from messages.instructions import Action, Reason
 from messages.values import Value, same
 from store.model import Form, LogWord, Sent, Side
 from workers.mapping import UpdateRule
+from workers.rules.choices import choice_of, chosen, typed_writes
 from workers.rules.differences import FieldState, can_add, compare, contested
 from workers.rules.forms import in_mapping_terms
 from workers.rules.policies import Both, Verdict, settle
@@ -41,10 +43,10 @@ def decide_update(situation: Situation, *, policies: bool) -> Finding:
         policies: Let policies settle what is contested; off while a person is asked already.
     """
     coupling, mapping = situation.coupling, situation.mapping
-    insist = coupling.keep is not None
+    insist = choice_of(situation) is not None
     states = compare(mapping, situation.images, coupling.base, situation.references, insist=insist)
     disputed = contested(mapping, states)
-    verdicts = _verdicts(situation, disputed, policies=policies)
+    verdicts = _verdicts(situation, states, disputed, policies=policies)
     base = {state.field.name: state.form for state in states}
     base |= {one.state.field.name: Form(left=one.state.left, right=one.state.right) for one in verdicts if one.idle}
     if any(verdict.winner is None for verdict in verdicts):
@@ -58,10 +60,12 @@ def decide_update(situation: Situation, *, policies: bool) -> Finding:
     return _send(situation, base, plan, verdicts)
 
 
-def _verdicts(situation: Situation, disputed: tuple[FieldState, ...], *, policies: bool) -> tuple[Verdict, ...]:
-    keep = situation.coupling.keep
-    if keep is not None:
-        return tuple(Verdict(state=state, winner=keep, rule=f"keep={keep}") for state in disputed)
+def _verdicts(
+    situation: Situation, states: tuple[FieldState, ...], disputed: tuple[FieldState, ...], *, policies: bool
+) -> tuple[Verdict, ...]:
+    choice = choice_of(situation)
+    if choice is not None:
+        return chosen(choice, states, disputed)
     if not policies:
         return tuple(Verdict(state=state, winner=None, rule="an error is open") for state in disputed)
     return settle(situation.mapping, disputed, situation.images)
@@ -82,6 +86,9 @@ def _plan(situation: Situation, target: Side, states: tuple[FieldState, ...], ve
             due.append(state)
             deltas.update([name] if adds else [])
     writes = write_to(situation, target, due, frozenset(deltas))
+    if situation.choice is not None:  # what an operator insists on is tried once more, whatever became of it before
+        typed = typed_writes(situation, target, states)
+        return msgspec.structs.replace(writes, by_field={**writes.by_field, **typed})
     fought = fight(situation.coupling, target, writes.by_field)
     return writes if fought is None else Writes(trouble=fought)
 
@@ -96,7 +103,7 @@ def _send(
         return Finding(word="ignored" if _stays(situation, base) else "unchanged", base=base, waits=waits)
     word: LogWord = "resolved" if verdicts else "merged" if len(targets) == len(Side) else "sent"
     rule = ", ".join(sorted({verdict.rule for verdict in verdicts})) or None
-    reason = Reason.SYNCHRONIZE if situation.coupling.keep is not None else _REASONS[word]
+    reason = Reason.SYNCHRONIZE if choice_of(situation) is not None else _REASONS[word]
     send = []
     for side in targets:
         writes = plan[side].by_field

@@ -38,6 +38,9 @@ def test_runs_on_nothing_but_defaults() -> None:
         outbox_lease=timedelta(seconds=30),
         shutdown_within=timedelta(seconds=8),
         command_timeout=timedelta(seconds=30),
+        keep_errors=timedelta(days=90),
+        keep_log=timedelta(days=90),
+        keep_handled=timedelta(days=14),
     )
 
 
@@ -57,6 +60,9 @@ OTHERS = {
     "RECOUPLE_OUTBOX_LEASE": "1m",
     "RECOUPLE_SHUTDOWN_WITHIN": "5s",
     "RECOUPLE_COMMAND_TIMEOUT": "2m",
+    "RECOUPLE_KEEP_ERRORS": "7d",
+    "RECOUPLE_KEEP_LOG": "365d",
+    "RECOUPLE_KEEP_HANDLED": "1d12h",
 }
 
 
