@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,6 +17,11 @@ from store.tables import arrivals as table
 
 Key: TypeAlias = tuple[str, RecordRef]
 """Mapping and record."""
+Place: TypeAlias = tuple[datetime, RecordRef]
+"""Since when one waits, and which record it is: where a page of them ends."""
+
+FIRST: Place = (datetime.fromtimestamp(0, UTC), RecordRef("", "", ""))
+"""Before all others."""
 
 _ERROR = Document(OpenError)
 _COLUMNS = "mapping, app, table_name, key, side, since, waits_for, gated, error, traceparent"
@@ -67,6 +72,15 @@ _WAITING = Statement(
 )
 
 
+_GATED = Statement(
+    f"""
+    SELECT {_COLUMNS} FROM arrivals WHERE mapping = :mapping AND gated
+    AND (since, app, table_name, key) > (:since, :app, :table_name, :key)
+    ORDER BY since, app, table_name, key LIMIT :limit
+    """,
+    times=("since",),
+    returns=("since",),
+)
 _RELEASE = Statement(
     """
     INSERT INTO due (kind, app, table_name, key, mapping, due_at)
@@ -151,10 +165,17 @@ def waiting_for(connection: Connection, instructions: Collection[str]) -> list[A
     return [_arrival(row) for row in _WAITING.run(connection, given=words(set(instructions)))]
 
 
-def gated(connection: Connection, mapping: str, limit: int) -> list[Arrival]:
+def gated(connection: Connection, mapping: str, limit: int, after: Place = FIRST) -> list[Arrival]:
     """Return up to ``limit`` of those that wait for the tables of ``mapping``, longest first; locks nothing."""
-    query = select(table).where(table.c.mapping == mapping, text("gated")).order_by(table.c.since).limit(limit)
-    return [_arrival(row) for row in connection.execute(query)]
+    since, record = after
+    place = {"since": since, "app": record.app, "table_name": record.table, "key": record.key}
+    return [_arrival(row) for row in _GATED.run(connection, {**place, "mapping": mapping, "limit": limit})]
+
+
+def count_gated(connection: Connection, mapping: str) -> int:
+    """Return how many wait for the tables of ``mapping``."""
+    query = select(func.count()).select_from(table).where(table.c.mapping == mapping, text("gated"))
+    return connection.execute(query).scalar_one()
 
 
 def release(connection: Connection, mapping: str, now: datetime) -> int:

@@ -92,10 +92,9 @@ def claim(connection: Connection, commands: Sequence[Ordered]) -> list[ClaimedCo
     return claims
 
 
-def answer(connection: Connection, answers: Sequence[tuple[str, str, datetime]]) -> None:
-    """Keep the answers: command id, JSON text, when."""
-    if answers:
-        _ANSWER.run(connection, given=answers)
+def answer(connection: Connection, answers: Sequence[tuple[str, str, datetime]]) -> int:
+    """Keep the answers: command id, JSON text, when; return how many of the commands there are."""
+    return _ANSWER.run(connection, given=answers).rowcount if answers else 0
 
 
 def page(connection: Connection, limit: int, after: int = 0) -> list[CommandRow]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 import msgspec
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from messages.errors import ErrorStatus
@@ -23,9 +23,12 @@ __all__ = [
     "AlreadyCoupledError",
     "Standing",
     "by_record",
+    "count_open",
     "counterparts",
+    "get",
     "insert",
     "lock",
+    "numbers_of",
     "page",
     "references",
     "save",
@@ -60,6 +63,7 @@ _BY_RECORD = Statement(
     """,
     given=RECORD,
 )
+_GET = Statement("SELECT c.id, c.state FROM {given} JOIN couplings c ON c.id = given.id", given="id int")
 _COUNTERPARTS = Statement(
     f"""
     SELECT c.right_app AS app, c.right_table AS table_name, c.right_key AS key
@@ -144,6 +148,13 @@ def lock(connection: Connection, refs: Collection[RecordRef], ids: Collection[in
     return {id_: coupling for id_, coupling in found.items() if id_ in named or _touches(coupling, wanted)}
 
 
+def get(connection: Connection, ids: Collection[int]) -> dict[int, Coupling]:
+    """Return the couplings of these numbers, closed ones too; locks nothing. Unknown numbers are absent."""
+    if not ids:
+        return {}
+    return {row.id: _STATE.read(row.state) for row in _GET.run(connection, given=numbers_set(set(ids)))}
+
+
 def counterparts(connection: Connection, refs: Collection[RecordRef]) -> set[RecordRef]:
     """Return the records that these are coupled with, to be locked together with them; locks nothing."""
     if not refs:
@@ -222,6 +233,20 @@ def page(  # noqa: PLR0913 - filters, by name
         sides = (and_(*(table.c[f"{side}_{part}"] == word for part, word in name.items())) for side in Side)
         query = query.where(or_(*sides))
     return [_STATE.read(state) for state in connection.execute(query).scalars()]
+
+
+def count_open(connection: Connection, mapping: str) -> int:
+    """Return how many couplings of ``mapping`` are not closed."""
+    table = tables.couplings
+    query = select(func.count()).select_from(table).where(table.c.mapping == mapping, ~table.c.closed)
+    return connection.execute(query).scalar_one()
+
+
+def numbers_of(connection: Connection, mapping: str, limit: int, after_id: int = 0) -> list[int]:
+    """Return up to ``limit`` numbers of couplings of ``mapping`` that are not closed, beginning after ``after_id``."""
+    table = tables.couplings
+    query = select(table.c.id).where(table.c.id > after_id, table.c.mapping == mapping, ~table.c.closed)
+    return list(connection.execute(query.order_by(table.c.id).limit(limit)).scalars())
 
 
 def references(connection: Connection, waits: Collection[Wait]) -> dict[Wait, str]:

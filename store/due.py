@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -13,11 +13,11 @@ from messages.records import RecordRef
 from store.sets import RECORD, Statement, numbers, words
 from store.tables import due as table
 
-_COLUMNS = "kind, coupling_id, app, table_name, key, mapping, instruction, due_at"
+_COLUMNS = "kind, coupling_id, app, table_name, key, mapping, instruction, job, due_at"
 
 _PUT = Statement(
     f"INSERT INTO due ({_COLUMNS}) SELECT {_COLUMNS} FROM {{given}}",
-    given=f"kind text, coupling_id int, {RECORD}, mapping text, instruction text, due_at time",
+    given=f"kind text, coupling_id int, {RECORD}, mapping text, instruction text, job int, due_at time",
 )
 _CLAIM = Statement(
     f"""
@@ -41,6 +41,19 @@ _CANCEL = Statement(
 )
 
 
+_LET_GO = Statement(
+    """
+    UPDATE due SET kind = CASE WHEN coupling_id IS NULL THEN 'arrival' ELSE 'wake' END, due_at = :now
+    WHERE kind = 'held' AND mapping IN (SELECT mapping FROM {given})
+    """,
+    times=("now",),
+    given="mapping text",
+)
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When what a pause holds is due, as long as it is paused."""
+
+
 class DueKind(StrEnum):
     """What is to be done."""
 
@@ -56,6 +69,10 @@ class DueKind(StrEnum):
     """Let go what waited for the tables of a mapping to be loaded."""
     PUBLISHED = "published"
     """Confirm an instruction: the broker has it, and its app confirms nothing."""
+    HELD = "held"
+    """Wait for a pause to end: the coupling is decided, or the uncoupled record matched, then and not before."""
+    JOB = "job"
+    """Do the next chunk of a job."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +84,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     record: RecordRef | None = None
     mapping: str | None = None
     instruction: str | None = None
+    job: int | None = None
     due_at: datetime
 
 
@@ -74,6 +92,18 @@ def put(connection: Connection, items: Sequence[Due]) -> None:
     """Add this work."""
     if items:
         _PUT.run(connection, given=map(_row, items))
+
+
+def hold(connection: Connection, items: Collection[Due]) -> None:
+    """Put off this work, of couplings or of uncoupled records, until what pauses its mapping ends."""
+    put(connection, [msgspec.structs.replace(one, id=0, kind=DueKind.HELD, due_at=NEVER) for one in items])
+
+
+def let_go(connection: Connection, mappings: Collection[str], now: datetime) -> int:
+    """What a pause held under these mappings is due now; return how much that is."""
+    if not mappings:
+        return 0
+    return _LET_GO.run(connection, {"now": now}, given=words(mappings)).rowcount
 
 
 def claim(connection: Connection, now: datetime, limit: int, kinds: Collection[DueKind] | None = None) -> list[Due]:
@@ -90,16 +120,16 @@ def claim(connection: Connection, now: datetime, limit: int, kinds: Collection[D
             record=None if row.app is None else RecordRef(row.app, row.table_name, row.key),
             mapping=row.mapping,
             instruction=row.instruction,
+            job=row.job,
             due_at=row.due_at,
         )
         for row in _CLAIM.run(connection, {"now": now, "limit": limit}, kinds=wanted)
     ]
 
 
-def delete(connection: Connection, ids: Collection[int]) -> None:
-    """Delete work that is done."""
-    if ids:
-        _DELETE.run(connection, given=numbers(ids))
+def delete(connection: Connection, ids: Collection[int]) -> int:
+    """Delete work that is done; return how many rows there still were."""
+    return _DELETE.run(connection, given=numbers(ids)).rowcount if ids else 0
 
 
 def cancel(connection: Connection, instructions: Collection[str]) -> None:
@@ -115,4 +145,4 @@ def count(connection: Connection, now: datetime) -> int:
 
 def _row(item: Due) -> tuple[object, ...]:
     record = (item.record.app, item.record.table, item.record.key) if item.record else (None, None, None)
-    return (item.kind, item.coupling, *record, item.mapping, item.instruction, item.due_at)
+    return (item.kind, item.coupling, *record, item.mapping, item.instruction, item.job, item.due_at)

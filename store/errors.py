@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
 from messages.errors import ErrorKind, ErrorReport, ErrorSide, ErrorStatus, Family
 from messages.records import RecordRef
@@ -33,14 +33,28 @@ _SAVE = Statement(
     "fingerprint text, left_record text, right_record text, opened_at time, resolved_at time, report text",
 )
 _GET = Statement("SELECT e.number, e.report FROM {given} JOIN errors e ON e.number = given.number", given="number int")
+_DELETE = Statement("DELETE FROM errors WHERE number IN (SELECT number FROM {given})", given="number int")
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Which errors are to be purged: resolved ones that no coupling names; ``None`` does not matter.
+
+    Attributes:
+        before: Resolved before that moment.
+    """
+
+    before: datetime | None = None
+    family: Family | None = None
 
 
 class ErrorFilters(msgspec.Struct, frozen=True, kw_only=True):
     """Which errors are meant; ``None`` does not matter.
 
     Attributes:
+        mappings: Any of these.
         record: Errors with this record on either side.
         status: Any of these.
+        opened_before, opened_after: That moment itself excluded.
     """
 
     family: Family | None = None
@@ -50,6 +64,9 @@ class ErrorFilters(msgspec.Struct, frozen=True, kw_only=True):
     record: RecordRef | None = None
     status: frozenset[ErrorStatus] | None = None
     fingerprint: str | None = None
+    mappings: frozenset[str] | None = None
+    opened_before: datetime | None = None
+    opened_after: datetime | None = None
 
 
 def numbers(connection: Connection, count: int) -> list[int]:
@@ -85,20 +102,58 @@ def page(connection: Connection, filters: ErrorFilters, limit: int, after: int =
     return [_REPORT.read(report) for report in connection.execute(query).scalars()]
 
 
+def next_number(connection: Connection, filters: ErrorFilters, after: int) -> int | None:
+    """Return the number of the first error after number ``after``; ``None`` where there is none."""
+    query = select(func.min(table.c.number)).where(table.c.number > after, *_clauses(filters))
+    number: int | None = connection.execute(query).scalar_one()
+    return number
+
+
 def count(connection: Connection, filters: ErrorFilters) -> int:
     """Return how many errors there are of this kind."""
     return connection.execute(select(func.count()).select_from(table).where(*_clauses(filters))).scalar_one()
 
 
-def purge(connection: Connection, resolved_before: datetime, family: Family | None = None) -> tuple[int, int]:
-    """Delete errors resolved before that moment; return how many went, and how many a coupling still names and stay."""
-    clauses = [table.c.status == ErrorStatus.RESOLVED, table.c.resolved_at < resolved_before]
-    if family is not None:
-        clauses.append(table.c.family == family)
-    named = select(couplings.c.error_number).where(couplings.c.error_number.is_not(None))
-    deleted = connection.execute(table.delete().where(*clauses, table.c.number.not_in(named))).rowcount
-    kept = connection.execute(select(func.count()).select_from(table).where(*clauses)).scalar_one()
-    return deleted, kept
+def purge(connection: Connection, meant: Resolved, limit: int, after: int = 0) -> list[int]:
+    """Delete up to ``limit`` of these errors by growing number, beginning after ``after``; return their numbers."""
+    numbers = resolved_numbers(connection, meant, limit, after)
+    if numbers:
+        _DELETE.run(connection, given=numbers_set(numbers))
+    return numbers
+
+
+def resolved_numbers(connection: Connection, meant: Resolved, limit: int, after: int = 0) -> list[int]:
+    """Return the numbers of up to ``limit`` of these errors, beginning after ``after``."""
+    query = select(table.c.number).where(table.c.number > after, *_over(meant)).order_by(table.c.number).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def count_resolved(connection: Connection, meant: Resolved) -> int:
+    """Return how many of these errors there are."""
+    return connection.execute(select(func.count()).select_from(table).where(*_over(meant))).scalar_one()
+
+
+def count_explaining(connection: Connection, meant: Resolved) -> int:
+    """Return how many were opened before that moment and stay, because they say why a coupling is skipped."""
+    clauses = [] if meant.family is None else [table.c.family == meant.family]
+    if meant.before is not None:
+        clauses.append(table.c.opened_at < meant.before)
+    waiting = table.c.status.in_((ErrorStatus.OPEN, ErrorStatus.RESOLVING))
+    named = and_(table.c.status == ErrorStatus.RESOLVED, _NAMED)
+    return connection.execute(select(func.count()).select_from(table).where(*clauses, or_(waiting, named))).scalar_one()
+
+
+_NAMED = exists().where(couplings.c.id == table.c.coupling_id, couplings.c.error_number == table.c.number)
+"""A coupling says that it is skipped for this error."""
+
+
+def _over(meant: Resolved) -> list[ColumnElement[bool]]:
+    clauses = [table.c.status == ErrorStatus.RESOLVED, not_(_NAMED)]
+    if meant.before is not None:
+        clauses.append(table.c.resolved_at < meant.before)
+    if meant.family is not None:
+        clauses.append(table.c.family == meant.family)
+    return clauses
 
 
 def _clauses(filters: ErrorFilters) -> list[ColumnElement[bool]]:
@@ -109,6 +164,12 @@ def _clauses(filters: ErrorFilters) -> list[ColumnElement[bool]]:
     ]
     if filters.status is not None:
         clauses.append(table.c.status.in_(sorted(filters.status)))
+    if filters.mappings is not None:
+        clauses.append(table.c.mapping.in_(sorted(filters.mappings)))
+    if filters.opened_before is not None:
+        clauses.append(table.c.opened_at < filters.opened_before)
+    if filters.opened_after is not None:
+        clauses.append(table.c.opened_at > filters.opened_after)
     if filters.record is not None:
         name = str(filters.record)
         clauses.append(or_(table.c.left_record == name, table.c.right_record == name))

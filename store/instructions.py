@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select, text
@@ -26,6 +27,19 @@ _SAVE = Statement(
     """,
     given="id text, coupling_id int, app text, table_name text, key text, action text, reason text, rule text, "
     "attempt int, state text, code text, made_at time, sent text",
+)
+# All those of a coupling with an error: the error may name any of them.
+_PURGE = Statement(
+    """
+    DELETE FROM instructions WHERE id IN (
+        SELECT i.id FROM instructions i WHERE i.made_at < :before AND i.state IN ('applied', 'failed')
+        AND NOT EXISTS (
+            SELECT 1 FROM couplings c WHERE c.id = i.coupling_id AND NOT c.closed AND c.error_number IS NOT NULL
+        )
+        ORDER BY i.made_at LIMIT :limit {for update of i skip locked}
+    )
+    """,
+    times=("before",),
 )
 
 
@@ -66,6 +80,14 @@ def in_flight(connection: Connection, limit: int, app: str | None = None) -> lis
     if app is not None:
         query = query.where(table.c.app == app)
     return [_read(row.coupling_id, row.sent) for row in connection.execute(query)]
+
+
+def purge(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to ``limit`` instructions that were made before that moment and are over; return how many went.
+
+    Those of a coupling that is skipped for an error stay.
+    """
+    return _PURGE.run(connection, {"before": before, "limit": limit}).rowcount
 
 
 def _read(coupling_id: int, document: str) -> InstructionRow:

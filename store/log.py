@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
@@ -16,6 +17,15 @@ _LINE = Document(LogLine)
 _APPEND = Statement(
     "INSERT INTO log (at, record, outcome, line) SELECT at, record, outcome, line FROM {given}",
     given="at time, record text, outcome text, line text",
+)
+# Without an index on time, which every line would have to pay for: lines are as old as their number is low.
+_PURGE = Statement(
+    """
+    DELETE FROM log WHERE at < :before AND id IN (
+        SELECT id FROM log ORDER BY id LIMIT :limit {for update skip locked}
+    )
+    """,
+    times=("before",),
 )
 
 
@@ -31,6 +41,11 @@ def of_record(connection: Connection, record: str, limit: int, before_id: int | 
     if before_id is not None:
         query = query.where(table.c.id < before_id)
     return [_LINE.read(line) for line in reversed(connection.execute(query).scalars().all())]
+
+
+def purge(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to ``limit`` of the oldest lines, as far as they are from before that moment; return how many went."""
+    return _PURGE.run(connection, {"before": before, "limit": limit}).rowcount
 
 
 def tally(connection: Connection) -> dict[str, int]:

@@ -93,6 +93,8 @@ _CANDIDATES = Statement(
     """,
     given="mapping text, side text, match_group int, value text",
 )
+_INDEXED = Statement("SELECT key FROM match_values WHERE key >= :key AND mapping = :mapping ORDER BY key LIMIT :limit")
+_FORGET = Statement("DELETE FROM match_values WHERE key BETWEEN :key AND :last AND mapping = :mapping")
 _MARK_CREATING = Statement(
     """
     INSERT INTO creating (mapping, value, instruction, side)
@@ -159,6 +161,19 @@ def candidates(connection: Connection, keys: Collection[Key]) -> dict[Key, Candi
         key: Candidates(tuple(records[kept]), totals[kept]) if kept in totals else Candidates()
         for key, kept in short.items()
     }
+
+
+def forget(connection: Connection, mapping: str, key: str, limit: int) -> str | None:
+    """Let no record of ``mapping`` be matched any more: some ``limit`` of their values, from this key on.
+
+    Returns the key to go on from; ``None`` where nothing is left.
+    """
+    given = {"mapping": mapping, "key": key}
+    keys = _INDEXED.run(connection, {**given, "limit": limit}).scalars().all()
+    if not keys:
+        return None
+    _FORGET.run(connection, {**given, "last": keys[-1]})
+    return keys[-1] if len(keys) == limit else None
 
 
 def creating(connection: Connection, values: Collection[MatchValue]) -> dict[MatchValue, list[tuple[str, Side]]]:

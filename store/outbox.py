@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -14,13 +15,14 @@ from store.sets import Statement, numbers
 from store.tables import outbox as table
 
 _PROPERTIES = Document(Properties)
+_AT_ONCE: Mapping[str, datetime] = MappingProxyType({})
 
 _PUT = Statement(
     """
-    INSERT INTO outbox (exchange, routing_key, body, properties, instruction, put_at)
-    SELECT exchange, routing_key, body, properties, instruction, {now} FROM {given}
+    INSERT INTO outbox (exchange, routing_key, body, properties, instruction, put_at, leased_until)
+    SELECT exchange, routing_key, body, properties, instruction, {now}, turn FROM {given}
     """,
-    given="exchange text, routing_key text, body bytes, properties text, instruction text",
+    given="exchange text, routing_key text, body bytes, properties text, instruction text, turn time",
 )
 # The rows are picked first, in a part of its own: PostgreSQL may run a subquery with a limit more than once.
 _CLAIM = Statement(
@@ -50,10 +52,18 @@ class Waiting(msgspec.Struct, frozen=True):
     instruction: str | None
 
 
-def put(connection: Connection, publications: Sequence[tuple[Publication, str | None]]) -> None:
-    """Add these, in order, each with the instruction that publishing confirms, if any."""
+def put(
+    connection: Connection,
+    publications: Sequence[tuple[Publication, str | None]],
+    turns: Mapping[str, datetime] = _AT_ONCE,
+) -> None:
+    """Add these, in order, each with the instruction that publishing confirms, if any.
+
+    Args:
+        turns: By message id, the moment before which nobody gets it; what is not named goes out at once.
+    """
     if publications:
-        _PUT.run(connection, given=[_row(*each) for each in publications])
+        _PUT.run(connection, given=[_row(*each, turns) for each in publications])
 
 
 def claim(connection: Connection, limit: int, now: datetime, lease: timedelta) -> list[Waiting]:
@@ -96,6 +106,6 @@ def oldest(connection: Connection) -> datetime | None:
     return connection.execute(select(table.c.put_at).order_by(table.c.id).limit(1)).scalar_one_or_none()
 
 
-def _row(publication: Publication, instruction: str | None) -> tuple[object, ...]:
-    properties = _PROPERTIES.write(publication.properties)
-    return (publication.exchange, publication.routing_key, publication.body, properties, instruction)
+def _row(publication: Publication, instruction: str | None, turns: Mapping[str, datetime]) -> tuple[object, ...]:
+    properties, turn = _PROPERTIES.write(publication.properties), turns.get(publication.properties.message_id or "")
+    return (publication.exchange, publication.routing_key, publication.body, properties, instruction, turn)

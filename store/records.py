@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import msgspec
 from sqlalchemy import Connection
 
 from messages.records import RecordRef
 from store.documents import Document
-from store.model import Image
+from store.model import Image, Side
 from store.sets import RECORD, Statement, names
 
 _IMAGE = Document(Image)
@@ -51,6 +52,49 @@ _APART = Statement(
     f"SELECT a.mapping, a.app, a.table_name, a.key FROM {{given}} JOIN apart a ON {_SAME.format('a', 'given')}",
     given=RECORD,
 )
+
+_SCANNED = """
+    SELECT key FROM records WHERE key > :key AND app = :app AND table_name = :table_name AND alive
+    ORDER BY key LIMIT :scanned
+"""
+
+
+def _coupled(side: Side, record: str) -> str:
+    return f"""EXISTS (
+        SELECT 1 FROM couplings c WHERE c.{side}_key = {record}.key AND c.{side}_table = :table_name
+        AND c.{side}_app = :app AND c.mapping = :mapping AND NOT c.closed
+    )"""
+
+
+_UNCOUPLED = {
+    side: Statement(
+        f"SELECT key FROM ({_SCANNED}) AS page WHERE NOT {_coupled(side, 'page')} ORDER BY key LIMIT :uncoupled"
+    )
+    for side in Side
+}
+_SCANNED_TO = Statement(f"SELECT max(key) AS last, count(*) AS scanned FROM ({_SCANNED}) AS page")
+_COUNT_UNCOUPLED = {
+    side: Statement(
+        "SELECT count(*) FROM records r WHERE r.app = :app AND r.table_name = :table_name AND r.alive "
+        f"AND NOT {_coupled(side, 'r')}"
+    )
+    for side in Side
+}
+
+SCANNED_PER_UNCOUPLED = 20
+"""How many records are looked through, at most, for each uncoupled one that a page may hold."""
+
+
+class Uncoupled(msgspec.Struct, frozen=True):
+    """A page of uncoupled records.
+
+    Attributes:
+        records: By growing key; none where all that were looked through are coupled.
+        last: The key to go on after; ``None`` at the end of the table.
+    """
+
+    records: tuple[RecordRef, ...]
+    last: str | None
 
 
 def lock(connection: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Image]:
@@ -98,6 +142,28 @@ def apart(connection: Connection, refs: Collection[RecordRef]) -> set[tuple[str,
         return set()
     rows = _APART.run(connection, given=names(set(refs)))
     return {(row.mapping, RecordRef(row.app, row.table_name, row.key)) for row in rows}
+
+
+def uncoupled(connection: Connection, mapping: str, side: Side, after: RecordRef, limit: int) -> Uncoupled:
+    """Return up to ``limit`` records that exist and have no coupling on this side of ``mapping``; locks nothing.
+
+    Args:
+        after: App and table of those that are wanted, and the key to begin after; an empty one is before all others.
+    """
+    place = {"app": after.app, "table_name": after.table, "key": after.key, "scanned": limit * SCANNED_PER_UNCOUPLED}
+    found = _UNCOUPLED[side].run(connection, {**place, "mapping": mapping, "uncoupled": limit})
+    records = tuple(RecordRef(after.app, after.table, key) for key in found.scalars())
+    if len(records) == limit:
+        return Uncoupled(records, records[-1].key)
+    end = _SCANNED_TO.run(connection, place).one()
+    return Uncoupled(records, end.last if end.scanned == place["scanned"] else None)
+
+
+def count_uncoupled(connection: Connection, mapping: str, side: Side, table: tuple[str, str]) -> int:
+    """Return how many records of (app, table) exist and have no coupling on this side of ``mapping``."""
+    given = {"mapping": mapping, "app": table[0], "table_name": table[1]}
+    counted: int = _COUNT_UNCOUPLED[side].run(connection, given).scalar_one()
+    return counted
 
 
 def _name(ref: RecordRef) -> tuple[str, str, str]:

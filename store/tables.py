@@ -143,7 +143,7 @@ instructions = Table(
     Column("attempt", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("code", Text),
-    Column("made_at", UtcDateTime, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False, index=True),
     Column("sent", Text, nullable=False),
 )
 """Every instruction ever given, for late answers and for the audit."""
@@ -214,6 +214,7 @@ due = Table(
     *_record(nullable=True),
     Column("mapping", Text),
     Column("instruction", Text, index=True),
+    Column("job", NUMBER),
     Column("due_at", UtcDateTime, nullable=False),
     Index(None, "due_at", "id"),
     sqlite_autoincrement=True,
@@ -280,3 +281,55 @@ loaded = Table(
     Column("loaded_at", UtcDateTime, nullable=False),
 )
 """Tables whose records have all been announced."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", NUMBER, Identity(), primary_key=True),
+    Column("command", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Bulk work and manual synchronizations, with their counters; ``command`` is the id of the command that ordered it."""
+
+job_lines = Table(
+    "job_lines",
+    metadata,
+    Column("id", NUMBER, Identity(), primary_key=True),
+    Column("job", NUMBER, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "job", "id"),
+    sqlite_autoincrement=True,
+)
+"""What a job has to say of single records: those that matched none, or several."""
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", Text),
+    Column("name", Text),
+    Column("paused_at", UtcDateTime, nullable=False),
+    Column("paused_by", Text, nullable=False),
+    Column("reason", Text),
+    Column("error_number", NUMBER),
+    PrimaryKeyConstraint("scope", "name"),
+)
+"""Apps and mappings that are paused; ``error_number`` where the limit of a mapping did it."""
+
+brake_levels = Table(
+    "brake_levels",
+    metadata,
+    Column("mapping", Text),
+    Column("side", Text),
+    Column("action", Text),
+    Column("level", NUMBER, nullable=False),
+    Column("measured_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("mapping", "side", "action"),
+)
+"""How many deletions and creations of a minute's allowance are used up, in thousandths."""
+
+paces = Table("paces", metadata, Column("app", Text, primary_key=True), Column("free_at", UtcDateTime, nullable=False))
+"""When an app with a limit of instructions per second may be sent the next one."""

@@ -24,12 +24,13 @@ from store import instructions as instruction_store
 from store import loaded as loaded_store
 from store import matches as match_store
 from store import outbox as outbox_store
+from store import pauses as pause_store
 from store import records as record_store
 from store.due import Due, DueKind
 from store.model import OpenError, Side
 from workers.context import Context
-from workers.deciding import decide_touched
-from workers.loading import both_loaded
+from workers.deciding import Decided, decide_touched
+from workers.gates import both_loaded
 from workers.log_lines import Line
 from workers.mapping import Mapping
 from workers.rules.desk import Desk
@@ -40,10 +41,30 @@ from workers.settling import Bench, Key, Surroundings
 from workers.writing import write_desk
 
 
+class Settled(NamedTuple):
+    """What became of uncoupled records.
+
+    Attributes:
+        lines: To be logged after the commit.
+        bench: Who was coupled, and who waits.
+        decided: What was decided on the couplings that were made.
+    """
+
+    lines: list[Line]
+    bench: Bench
+    decided: list[Decided]
+
+
 def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], now: datetime) -> list[Line]:
     """Settle the fate of these uncoupled records; return the lines to be logged after the commit."""
+    return settle_arrivals(conn, context, keys, now).lines
+
+
+def settle_arrivals(conn: Connection, context: Context, keys: Collection[Key], now: datetime) -> Settled:
+    """Settle the fate of these uncoupled records."""
     mappings, tables = context.file.mappings, loaded_store.all(conn)
     known = {key for key in keys if key[0] in mappings and both_loaded(mappings[key[0]], tables)}
+    known -= _hold_paused(conn, context, known, now)
     around = _look_around(conn, context, known)
     partners = {(key[0], one) for key, found in around.candidates.items() if found.total == 1 for one in found.records}
     images = record_store.lock(conn, {record for _, record in known | partners})
@@ -66,7 +87,17 @@ def match_arrivals(conn: Connection, context: Context, keys: Collection[Key], no
     told = write_desk(conn, context, desk, decided, bench.touches)
     told += _write_arrivals(conn, context, bench, now)
     reconsider(conn, bench.taken, now)
-    return told
+    return Settled(told, bench, decided)
+
+
+def _hold_paused(conn: Connection, context: Context, keys: Collection[Key], now: datetime) -> set[Key]:
+    """Put off the records of mappings that are paused; they are matched when the pause ends."""
+    pauses = pause_store.hold(conn)
+    paused = {key for key in keys if pauses.of(context.file.mappings[key[0]]) is not None}
+    due_store.hold(
+        conn, [Due(kind=DueKind.HELD, record=record, mapping=name, due_at=now) for name, record in sorted(paused)]
+    )
+    return paused
 
 
 def reconsider(conn: Connection, keys: Collection[Key], now: datetime) -> None:
@@ -145,7 +176,7 @@ def tell_ambiguities(conn: Connection, context: Context, told: Sequence[Ambiguit
     for situation, error, event, resolution in told:
         if error is None:
             continue
-        ending = Ending(at=now, resolution=resolution) if event is ErrorEvent.RESOLVED else None
+        ending = Ending(at=now, resolution=resolution, by=error.resolved_by) if event is ErrorEvent.RESOLVED else None
         data = report(situation, error, ending)
         name = f"error-{data.error}-{data.revision}-{event}"
         messages.append(ErrorMessage(id=name, event=event, report=data, at=now))

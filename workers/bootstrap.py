@@ -33,6 +33,7 @@ from workers.context import Context
 from workers.logs import get_logger, set_up_logging
 from workers.loops import Idleness, run_loop
 from workers.mapping_file import load_mapping_file
+from workers.retention import Keep, Retaining
 from workers.rules.failures import Patience
 from workers.settings import Settings
 
@@ -235,6 +236,8 @@ def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker)
         made.append(Relaying(broker.publisher(), place, batch))
     if Role.TIMERS in plan.roles:
         made.append(Timing(place, batch))
+        keep = Keep(errors=settings.keep_errors, log=settings.keep_log, handled=settings.keep_handled)
+        made.append(Retaining(place.store, keep, utc_now, wait, random.random))
     return made
 
 

@@ -39,6 +39,7 @@ from workers.intake import Event, Rejected, read_events, reject
 from workers.log_lines import Line
 from workers.mapping import Confirms
 from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch
+from workers.rules.filters import ignored, inside
 from workers.rules.lay_changes import lay_change
 from workers.rules.lay_outcomes import lay_applied, lay_failed, target_of
 from workers.rules.matching import echo_marks, match_values
@@ -53,8 +54,9 @@ def handle_changes(conn: Connection, context: Context, deliveries: Sequence[Deli
     touches, at_fault = lay(desk, context, fresh)
     handled_store.forget(conn, [(event.app, event.message.id) for event in at_fault])
     decided = decide_touched(conn, desk)
-    arrived = note_arrivals(conn, context, desk)
+    arrived, outside = note_arrivals(conn, context, desk)
     touches = [_queued(touch) if (touch.rule, touch.record) in arrived else touch for touch in touches]
+    touches = [_ignored(context, touch) if (touch.rule, touch.record) in outside else touch for touch in touches]
     told = write_desk(conn, context, desk, decided, touches)
     log_store.append(conn, [_duplicate(event, now) for event in repeated])
     return told + bury(conn, context, [*rejected, *reused, *at_fault.values()])
@@ -164,31 +166,36 @@ def _lay_one(desk: Desk, context: Context, event: Event) -> list[Touch]:
     return lay_applied(desk, message, instructed, event.order)
 
 
-def note_arrivals(conn: Connection, context: Context, desk: Desk) -> set[tuple[str, RecordRef]]:
+def note_arrivals(
+    conn: Connection, context: Context, desk: Desk
+) -> tuple[set[tuple[str, RecordRef]], set[tuple[str, RecordRef]]]:
     """Rules 3 and 4: uncoupled records of mappings that are not ``only_coupled`` wait to be matched or created.
 
-    One that waited and is gone is looked at again, too: what was told about it has to end.
+    One that waited and is gone, or has left the mapping's ``where``, is looked at again, too: what was told about it
+    has to end. Returns who waits, and who is outside.
     """
-    alone = {key: side for key, side in desk.uncoupled.items() if not context.file.mappings[key[0]].only_coupled}
-    wanted = {key: side for key, side in alone.items() if desk.image(key[1]).exists}
-    gone = alone.keys() - wanted.keys()
-    ended = arrival_store.read(conn, gone)
+    mappings = context.file.mappings
+    alone = {key: side for key, side in desk.uncoupled.items() if not mappings[key[0]].only_coupled}
+    alive = {key: side for key, side in alone.items() if desk.image(key[1]).exists}
+    wanted = {key: side for key, side in alive.items() if inside(mappings[key[0]], side, desk.image(key[1]))}
+    lost, outside = alone.keys() - wanted.keys(), alive.keys() - wanted.keys()
+    ended = arrival_store.read(conn, lost)
     due_store.put(conn, [_arrival_due(one, desk.now) for one in ended])
-    reconsider(conn, gone, desk.now)
-    if not wanted:
-        return set()
+    reconsider(conn, lost, desk.now)
+    if not alive:
+        return set(), set()
     for key in record_store.apart(conn, {record for _, record in wanted}):
         wanted.pop(key, None)
-    arrivals, entries = [], []
+    arrivals = []
     for (name, record), side in wanted.items():
-        mapping = context.file.mappings[name]
         trace = desk.record_traces.get(record)
         arrivals.append(Arrival(mapping=name, record=record, side=side, since=desk.now, gated=True, traceparent=trace))
-        entries.append((name, side, record, match_values(mapping, side, desk.image(record), {})))
+    seen = [(name, alone[name, record], record) for name, record in (*wanted, *outside)]
+    entries = [(name, side, one, match_values(mappings[name], side, desk.image(one), {})) for name, side, one in seen]
     match_store.save(conn, entries)
     arrival_store.arrive(conn, arrivals)
     due_store.put(conn, [_arrival_due(one, desk.now) for one in arrivals])
-    return {(one.mapping, one.record) for one in arrivals}
+    return set(wanted), outside
 
 
 def _arrival_due(arrival: Arrival, now: datetime) -> Due:
@@ -200,6 +207,13 @@ def _queued(touch: Touch) -> Touch:
     if touch.word != "uncoupled":
         return touch
     return replace(touch, word="queued", detail="waits to be matched or created")
+
+
+def _ignored(context: Context, touch: Touch) -> Touch:
+    """An uncoupled record that is outside the mapping's ``where`` says so."""
+    if touch.word != "uncoupled":
+        return touch
+    return replace(ignored(touch.record, context.file.mappings[touch.rule or ""]), event=touch.event)
 
 
 def _duplicate(event: Event, now: datetime) -> LogLine:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from messages.codec import (
@@ -17,26 +15,67 @@ from messages.codec import (
     encode_answer,
     encode_dead,
 )
-from messages.commands import Answer, Command, Couple, Done, Loaded, RefusalCode, Refused
+from messages.commands import (
+    Answer,
+    Command,
+    Couple,
+    CoupleMatching,
+    DeleteRecord,
+    Dismiss,
+    Done,
+    Loaded,
+    Pause,
+    Purge,
+    RefusalCode,
+    Refused,
+    RemoveCoupling,
+    RestoreRecord,
+    Resume,
+    Retry,
+    RetryAll,
+    Synchronize,
+)
 from messages.dead import DeadLetter
 from messages.orders import order_data
 from messages.transport.ports import Delivery
-from messages.values import encode_json
+from messages.values import decode_json, encode_json
 from store import commands as command_store
+from store import jobs as job_store
 from store import log as log_store
 from store import outbox as outbox_store
-from store.commands import Ordered
+from store.commands import ClaimedCommand, Ordered
 from store.handled import Claim
+from store.jobs import JobStatus
 from store.model import LogLine
+from workers.bulk.jobs import answer_of
+from workers.bulk.matching import couple_matching
+from workers.bulk.purging import purge
+from workers.bulk.retrying import retry_all
+from workers.bulk.synchronizing import synchronize
+from workers.carried import Carried
 from workers.context import Context
 from workers.coupling import couple
+from workers.kept_answers import answer_kept, kept
 from workers.loading import table_loaded
 from workers.log_lines import Line
+from workers.pausing import pause, resume
 from workers.refusal import RefusedError
+from workers.resolving import resolve_one
 
-HANDLERS: dict[type, Callable[[Connection, Context, Any, datetime], tuple[dict[str, Any], list[Line]]]] = {
+HANDLERS: dict[type, Callable[[Connection, Context, Command, datetime], Carried]] = {
     Couple: couple,
+    CoupleMatching: couple_matching,
     Loaded: table_loaded,
+    RemoveCoupling: resolve_one,
+    Retry: resolve_one,
+    RetryAll: retry_all,
+    Synchronize: synchronize,
+    RestoreRecord: resolve_one,
+    DeleteRecord: resolve_one,
+    Dismiss: resolve_one,
+    Purge: purge,
+    Pause: pause,
+    Resume: resume,
 }
 """What carries out each order. Raises ``RefusedError`` before it has changed anything."""
 
@@ -55,11 +94,23 @@ def handle_command(conn: Connection, context: Context, delivery: Delivery, now: 
         detail = f"the command id {command.id} came before with other content; use a new one"
         refused = Refused(command=command.name, code=RefusalCode.ID_REUSED, detail=detail)
         return _tell(conn, command, refused, now)
-    if claimed.state is Claim.DUPLICATE and claimed.answer is not None:
-        return _tell(conn, command, msgspec.json.decode(claimed.answer, type=_Kept).answer(), now)
+    if claimed.state is Claim.DUPLICATE:
+        return _again(conn, command, claimed, now)
     answer, told = _carry_out(conn, context, command, now)
-    command_store.answer(conn, [(command.id, _kept(answer), now)])
+    if answer is None:  # a job gives it at its end
+        return told
+    command_store.answer(conn, [(command.id, kept(answer), now)])
     return told + _tell(conn, command, answer, now)
+
+
+def _again(conn: Connection, command: Command, claimed: ClaimedCommand, now: datetime) -> list[Line]:
+    """The same command once more: the same answer once more, now or when its job ends."""
+    if claimed.answer is not None:
+        return _tell(conn, command, answer_kept(claimed.answer), now)
+    job = None if command.reply_to is None else job_store.add_reply(conn, command.id, command.reply_to)
+    if job is not None and job.status is JobStatus.DONE:  # it ended while we waited for its lock
+        return _tell(conn, command, answer_of(job), now)
+    return []
 
 
 def refuse_failed(conn: Connection, context: Context, delivery: Delivery, now: datetime) -> list[Line]:
@@ -72,39 +123,22 @@ def refuse_failed(conn: Connection, context: Context, delivery: Delivery, now: d
     return _tell(conn, command, Refused(command=command.name, code=RefusalCode.FAILED, detail=detail), now)
 
 
-def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer, list[Line]]:
+def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer | None, list[Line]]:
     try:
-        result, told = HANDLERS[type(command.order)](conn, context, command.order, now)
+        carried = HANDLERS[type(command.order)](conn, context, command, now)
     except RefusedError as refusal:
-        return Refused(command=command.name, code=refusal.code, detail=str(refusal)), []
-    line = LogLine(
-        at=now, record=_subject(command), outcome="done", command=command.id, rule=command.name, detail=command.source
-    )
-    log_store.append(conn, [line])
-    return Done(command=command.name, result=result), told
+        error = None if refusal.error is None else decode_json(encode_json(refusal.error))
+        return Refused(command=command.name, code=refusal.code, detail=str(refusal), error=error), []
+    log_store.append(conn, [_log_line(command, carried, record, now) for record in carried.records])
+    answer = None if carried.result is None else Done(command=command.name, result=carried.result)
+    return answer, carried.lines
 
 
-def _subject(command: Command) -> str:
-    order = command.order
-    return str(order.left) if isinstance(order, Couple) else f"{order.app}/{order.table}/"
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """An answer as the audit keeps it."""
-
-    done: Done | None = None
-    refused: Refused | None = None
-
-    def answer(self) -> Answer:
-        if self.done is not None:
-            return self.done
-        assert self.refused is not None  # noqa: S101 - one of the two is always kept
-        return self.refused
-
-
-def _kept(answer: Answer) -> str:
-    kept = _Kept(done=answer) if isinstance(answer, Done) else _Kept(refused=answer)
-    return encode_json(kept).decode()
+def _log_line(command: Command, carried: Carried, record: str, now: datetime) -> LogLine:
+    """Who ordered what, why, and what followed: the audit in the log of the record."""
+    why = f" ({command.reason})" if command.reason else ""
+    detail = f"by {command.source}{why}: {carried.effect or 'done'}"
+    return LogLine(at=now, record=record, outcome="done", command=command.id, rule=command.name, detail=detail)
 
 
 def _ordered(command: Command, now: datetime) -> Ordered:

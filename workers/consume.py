@@ -13,8 +13,9 @@ from messages.transport.ports import Consumer, Delivery, Publisher
 from store import due as due_store
 from store import outbox as outbox_store
 from store.connect import Store
-from store.due import Due
+from store.due import Due, DueKind
 from store.failures import StoreNotReadyError, StoreUnavailableError
+from workers.bulk.chunks import fail_chunk
 from workers.commands import handle_command
 from workers.context import Context
 from workers.log_lines import Line
@@ -134,7 +135,7 @@ class Timing:
     name = "timers"
 
     def __init__(self, place: Workplace, limit: int) -> None:
-        self._place, self._limit, self._at_once = place, limit, limit
+        self._place, self._limit, self._at_once, self._jobs_first = place, limit, limit, False
 
     def step(self) -> bool:
         """Do one batch of due work, if there is any; what fails costs that one piece of work only."""
@@ -147,7 +148,7 @@ class Timing:
         now = place.clock()
         try:
             with place.store.transaction() as conn:
-                taken = take_due(conn, self._at_once, now)
+                taken = take_due(conn, self._at_once, now, jobs_first=self._jobs_first)
                 lines = do_due_work(conn, place.context, taken, now) if taken else []
         except (StoreUnavailableError, StoreNotReadyError):
             raise
@@ -156,13 +157,20 @@ class Timing:
                 raise
             self._fail(taken, fault)
             return True
+        if not taken:
+            place.rest(self.name)  # another worker has it at hand
+            return False
         self._at_once = min(self._limit, 2 * self._at_once)
+        self._jobs_first = taken[0].kind is not DueKind.JOB
         write_lines(lines)
         place.call()
-        return bool(taken)
+        return True
 
     def _fail(self, taken: list[Due], fault: Exception) -> None:
         """Take fewer at once until the one at fault stands alone; that one is put off."""
+        if taken[0].kind is DueKind.JOB:
+            self._fail_chunk(taken[0], fault)
+            return
         self._at_once = max(1, len(taken) // 2)
         if len(taken) > 1:
             return
@@ -171,6 +179,22 @@ class Timing:
             put_off(conn, one, self._place.clock())
         record = None if one.record is None else str(one.record)
         log.error("work.failed", kind=one.kind, coupling=one.coupling, record=record, exc_info=fault)
+
+    def _fail_chunk(self, one: Due, fault: Exception) -> None:
+        """Have the job go on with less at once, or past what fails; put it off where even that fails."""
+        lines: list[Line] = []
+        try:
+            with self._place.store.transaction() as conn:
+                if due_store.delete(conn, [one.id]):  # else another worker has gone on meanwhile
+                    lines = fail_chunk(conn, one.job or 0, self._place.clock())
+        except (StoreUnavailableError, StoreNotReadyError):
+            raise
+        except Exception as further:
+            with self._place.store.transaction() as conn:
+                put_off(conn, one, self._place.clock())
+            log.error("work.failed", kind=one.kind, job=one.job, exc_info=further)
+        write_lines(lines)
+        log.error("work.failed", kind=one.kind, job=one.job, exc_info=fault)
 
     def close(self) -> None:
         """Nothing to leave."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from messages.commands import Couple, Keep, RefusalCode
+from messages.commands import Command, Couple, Keep, RefusalCode
 from messages.errors import ErrorEvent
 from messages.records import RecordRef
+from messages.values import Value
 from store import arrivals as arrival_store
 from store import couplings as coupling_store
 from store import records as record_store
 from store.couplings import standing
 from store.model import Side
 from workers.arrivals import Ambiguity, reconsider, tell_ambiguities
+from workers.carried import Carried
 from workers.context import Context
 from workers.deciding import decide_touched
 from workers.log_lines import Line
@@ -27,12 +28,14 @@ from workers.settling import new_coupling, uncoupled_situation
 from workers.writing import write_desk
 
 
-def couple(conn: Connection, context: Context, order: Couple, now: datetime) -> tuple[dict[str, Any], list[Line]]:
+def couple(conn: Connection, context: Context, command: Command, now: datetime) -> Carried:
     """Tie the two records and decide at once: images that are not known are asked for with ``read``.
 
     Raises:
         RefusedError: no mapping fits, a record is deleted, or one of the two is already coupled.
     """
+    order = command.order
+    assert isinstance(order, Couple)  # noqa: S101 - the table of handlers says so
     mapping, left, right = _fitting(context, order)
     images = record_store.lock(conn, {left, right})
     desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys()).values())
@@ -51,13 +54,14 @@ def couple(conn: Connection, context: Context, order: Couple, now: datetime) -> 
         Touch(record=record, word="coupled", coupling=coupling.id, rule=mapping.name) for record in (left, right)
     ]
     told = write_desk(conn, context, desk, decide_touched(conn, desk), touches)
-    told += _end_arrivals(conn, context, desk, [(mapping.name, left), (mapping.name, right)], now)
+    told += end_arrivals(conn, context, desk, [(mapping.name, left), (mapping.name, right)], "couple")
     reconsider(conn, [(mapping.name, left), (mapping.name, right)], now)
     after = desk.couplings[coupling.id]
-    result = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}
+    result: dict[str, Value] = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}
     if after.error is not None:
         result["error"] = after.error.number
-    return result, told
+    effect = f"coupled as {coupling.id} under {mapping.name}"
+    return Carried(result=result, lines=told, records=(str(left), str(right)), effect=effect)
 
 
 def _fitting(context: Context, order: Couple) -> tuple[Mapping, RecordRef, RecordRef]:
@@ -93,11 +97,11 @@ def _refuse_coupled(desk: Desk, mapping: Mapping, record: RecordRef) -> None:
             raise RefusedError(RefusalCode.DUPLICATE_COUPLING, detail)
 
 
-def _end_arrivals(
-    conn: Connection, context: Context, desk: Desk, keys: list[tuple[str, RecordRef]], now: datetime
+def end_arrivals(
+    conn: Connection, context: Context, desk: Desk, keys: list[tuple[str, RecordRef]], resolution: str
 ) -> list[Line]:
-    """Records that waited to be matched wait no more; their ambiguity is settled."""
+    """Records that waited to be matched wait no more; their ambiguity is settled, by what ``resolution`` names."""
     ended = arrival_store.lock(conn, keys)
     arrival_store.remove(conn, keys)
-    told = [Ambiguity(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED, "couple") for one in ended]
-    return tell_ambiguities(conn, context, told, now)
+    told = [Ambiguity(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED, resolution) for one in ended]
+    return tell_ambiguities(conn, context, told, desk.now)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
 from store import couplings as coupling_store
+from store import pauses as pause_store
 from store import records as record_store
 from store.model import Coupling, Side, Wait
+from workers.brake import brake
 from workers.mapping import Mapping
 from workers.rules.decide import decide
 from workers.rules.desk import Desk
@@ -25,22 +25,22 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
 
 
-def decide_touched(conn: Connection, desk: Desk, afresh: Collection[int] = frozenset()) -> list[Decided]:
+def decide_touched(conn: Connection, desk: Desk) -> list[Decided]:
     """Decide every coupling that the desk's events touched, in the order of their numbers.
 
-    Args:
-        afresh: Numbers of couplings to be decided on today's policies although an error is open.
+    What is paused is only held; what would pass a mapping's limit of deletions or creations pauses the mapping.
     """
     open_couplings = [desk.couplings[number] for number in sorted(desk.decide)]
     pairs = [(one, desk.file.mappings[one.mapping]) for one in open_couplings if one.mapping in desk.file.mappings]
-    situations = look_at(conn, desk, pairs)
-    decided = []
-    for found in situations:
-        situation = msgspec.structs.replace(found, afresh=found.coupling.id in afresh)
-        decision = decide(situation)
-        desk.put(decision.coupling)
-        desk.apart.extend((situation.mapping.name, record) for record in decision.apart)
-        decided.append(Decided(situation=situation, decision=decision))
+    if not pairs:
+        return []
+    pauses = pause_store.hold(conn)
+    situations = [msgspec.structs.replace(one, paused=pauses.of(one.mapping)) for one in look_at(conn, desk, pairs)]
+    allowed = brake(conn, desk, [(situation, decide(situation)) for situation in situations])
+    decided = [Decided(situation=situation, decision=decision) for situation, decision in allowed]
+    for one in decided:
+        desk.put(one.decision.coupling)
+        desk.apart.extend((one.situation.mapping.name, record) for record in one.decision.apart)
     return decided
 
 

@@ -41,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outbox_lease: timedelta
     shutdown_within: timedelta
     command_timeout: timedelta
+    keep_errors: timedelta
+    keep_log: timedelta
+    keep_handled: timedelta
 
     def shown(self) -> dict[str, str]:
         """Return every setting by the name of its variable, as text that may be printed and logged: no password."""
@@ -189,6 +192,7 @@ class Setting(NamedTuple):
 
 
 _MS, _S, _MIN, _H = timedelta(milliseconds=1), timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -271,6 +275,24 @@ SETTINGS: tuple[Setting, ...] = (
         "30s",
         "For so long the command line waits for the answer to a command.",
         _lasting(_MS, 24 * _H),
+    ),
+    Setting(
+        "RECOUPLE_KEEP_ERRORS",
+        "90d",
+        "For so long a resolved error is kept; one that is open, or says why a coupling is skipped, always is.",
+        _lasting(_H, 3650 * _DAY),
+    ),
+    Setting(
+        "RECOUPLE_KEEP_LOG",
+        "90d",
+        "For so long the synchronization log, answered instructions and finished jobs are kept.",
+        _lasting(_H, 3650 * _DAY),
+    ),
+    Setting(
+        "RECOUPLE_KEEP_HANDLED",
+        "14d",
+        "For so long the id of a message is remembered; one that comes again later than this counts as new.",
+        _lasting(_H, 3650 * _DAY),
     ),
 )
 """Every setting, in the order of the README's table."""

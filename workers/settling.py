@@ -14,8 +14,9 @@ from store.matches import Candidates as Found
 from store.model import Coupling, CouplingStatus, Form, LogWord, OpenError, Side
 from workers.mapping import Mapping
 from workers.rules.answers import waiting
-from workers.rules.decide import what_is_seen
 from workers.rules.desk import Desk, Touch
+from workers.rules.error_life import what_is_seen
+from workers.rules.filters import ignored, inside
 from workers.rules.matching import Arriving, Candidates, Fate, Verdict, echo_marks, is_echo, judge, match_values
 from workers.rules.situation import Situation
 
@@ -92,6 +93,10 @@ class Bench:
         if coupled or apart or not image.exists:
             self.gone.append(arrival)
             return
+        if not inside(mapping, arrival.side, image):
+            self.gone.append(arrival)
+            self.touches.append(ignored(arrival.record, mapping))
+            return
         if match_values(mapping, arrival.side, image, {}) != self._values(arrival):
             self.again.append(arrival)  # it has changed since we looked; its values are not the ones we locked
             return
@@ -99,7 +104,7 @@ class Bench:
         if stuck is not None:
             self._adopt(arrival, stuck)
             return
-        self._carry_out(mapping, arrival, judge(mapping, self._arriving(mapping, arrival)))
+        self._carry_out(mapping, arrival, judge(mapping, self.arriving(mapping, arrival)))
 
     def end_taken(self, arrivals: Iterable[Arrival]) -> None:
         """End those of ``arrivals`` that another one took for its counterpart, an ambiguity found before included."""
@@ -112,7 +117,8 @@ class Bench:
         for one in ended.values():
             self._note(one, "coupled")
 
-    def _arriving(self, mapping: Mapping, arrival: Arrival) -> Arriving:
+    def arriving(self, mapping: Mapping, arrival: Arrival) -> Arriving:
+        """The arrival with what is still free around it: whom it matches, and which creates it may be the echo of."""
         image = self.desk.image(arrival.record)
         groups = [
             self._still_free(mapping, self.around.candidates[mapping.name, arrival.side.other, group, value])
@@ -131,6 +137,9 @@ class Bench:
         return Candidates(records=free, total=found.total - (len(found.records) - len(free)))
 
     def _free(self, mapping: Mapping, record: RecordRef) -> bool:
+        left = (record.app, record.table) == (mapping.left.app, mapping.left.name)
+        if not inside(mapping, Side.LEFT if left else Side.RIGHT, self.desk.image(record)):
+            return False
         return all(coupling.mapping != mapping.name for coupling, _, _ in self.desk.of(record))
 
     def _creates(self, mapping: Mapping, arrival: Arrival) -> list[str]:
@@ -220,6 +229,7 @@ class Bench:
             opened_at=self.desk.now if previous is None else previous.opened_at,
             candidates=names,
             candidates_total=verdict.candidates.total,
+            history=() if previous is None else previous.history,
         )
         seen = what_is_seen(error, self.situation(arrival))
         if previous is not None and seen != previous.seen:

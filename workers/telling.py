@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from messages.errors import ErrorEvent, ErrorMessage, ErrorReport
 from store.model import LogLine, Sent
 from workers.deciding import Decided
 from workers.log_lines import Line
@@ -149,3 +150,19 @@ def _touch_line(touch: Touch) -> Line:
         "instruction": touch.instruction,
     }
     return Line(event=_TOUCH_EVENTS.get(touch.word or "", "change.decided"), fields=fields)
+
+
+def limit_message(told: ErrorReport, event: ErrorEvent, now: datetime) -> ErrorMessage:
+    """What the error feed is told of a mapping that its limit has paused."""
+    return ErrorMessage(id=f"error-{told.error}-{told.revision}-{event}", event=event, report=told, at=now)
+
+
+def limit_lines(opened: Sequence[ErrorReport]) -> list[Line]:
+    """Two lines for each mapping that its limit has paused: the error, and the pause."""
+    told = []
+    for one in opened:
+        fields = {"error": one.error, "kind": one.kind, "revision": one.revision, "mapping": one.mapping}
+        told.append(Line(event="error.opened", level="warning", fields=fields))
+        fields = {"scope": "mapping", "mapping": one.mapping, "by": "recouple", "error": one.error}
+        told.append(Line(event="pause.set", level="warning", fields=fields))
+    return told

@@ -17,11 +17,13 @@ from store import arrivals as arrival_store
 from store import couplings as coupling_store
 from store import due as due_store
 from store import instructions as instruction_store
-from store import outbox as outbox_store
+from store import pauses as pause_store
 from store import records as record_store
 from store.due import Due, DueKind
 from store.model import CouplingStatus, InstructionState
+from store.pauses import Pauses, is_pause
 from workers.arrivals import match_arrivals
+from workers.bulk.chunks import run_chunk
 from workers.context import Context
 from workers.deciding import Decided, decide_touched, look_at
 from workers.log_lines import Line
@@ -29,13 +31,17 @@ from workers.rules.desk import Desk, Instructed, Touch
 from workers.rules.lay_outcomes import lay_applied
 from workers.rules.refusals import go_again, unanswered
 from workers.rules.sending import answer_due
-from workers.writing import instruction_publication, write_desk
+from workers.writing import write_desk
 
 
-def take_due(conn: Connection, limit: int, now: datetime) -> list[Due]:
-    """Claim up to ``limit`` pieces of work that are done in one transaction; once it is committed they are gone."""
-    for kinds in _TURNS:
-        items = due_store.claim(conn, now, limit, kinds)
+def take_due(conn: Connection, limit: int, now: datetime, *, jobs_first: bool = False) -> list[Due]:
+    """Claim up to ``limit`` pieces of work that are done in one transaction; once it is committed they are gone.
+
+    Args:
+        jobs_first: Of jobs, if one has work to do; else jobs come last. By turns, neither waits for the other.
+    """
+    for kinds in (_JOBS, *_TURNS) if jobs_first else (*_TURNS, _JOBS):
+        items = due_store.claim(conn, now, 1 if kinds is _JOBS else limit, kinds)
         if items:
             due_store.delete(conn, [item.id for item in items])
             return items
@@ -44,6 +50,8 @@ def take_due(conn: Connection, limit: int, now: datetime) -> list[Due]:
 
 def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
     """Do what ``take_due`` returned, in the same transaction; return the lines to be logged after the commit."""
+    if items[0].kind is DueKind.JOB:
+        return run_chunk(conn, context, items[0].job or 0, now)
     if any(item.kind is DueKind.GATE for item in items):
         for item in items:
             arrival_store.release(conn, item.mapping or "", now)
@@ -56,12 +64,15 @@ def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: d
 
 def put_off(conn: Connection, item: Due, now: datetime) -> None:
     """Leave a piece of work that failed for later; nothing but itself waits for it."""
-    due_store.delete(conn, [item.id])
-    due_store.put(conn, [replace(item, due_at=now + PUT_OFF)])
+    if due_store.delete(conn, [item.id]):  # else another worker has done it meanwhile
+        due_store.put(conn, [replace(item, due_at=now + PUT_OFF)])
 
 
 PUT_OFF = timedelta(minutes=5)
 """When work that failed for a reason of its own, a damaged row for one, is tried again."""
+
+ASK_AGAIN = timedelta(seconds=30)
+"""When an instruction to be sent again, of what is paused, is looked at the next time."""
 
 _TURNS = (
     (DueKind.GATE,),
@@ -69,6 +80,9 @@ _TURNS = (
     (DueKind.RETRY, DueKind.ANSWER, DueKind.WAKE, DueKind.PUBLISHED),
 )
 """Kinds that are done in one transaction: arrivals take locks that the others do not."""
+
+_JOBS = (DueKind.JOB,)
+"""One chunk of one job in a transaction of its own, so that it can be halved when it fails."""
 
 
 def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
@@ -82,27 +96,51 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
         applied = Applied(app=rows[name].app, id=f"published-{name}", instruction=name)
         instructed = Instructed(coupling=rows[name].coupling_id, sent=rows[name].sent)
         touches += lay_applied(desk, applied, instructed, None)
-    _send_again(conn, context, desk, items, now)
+    _send_again(conn, desk, items, now)
     silent = _unanswered(conn, desk, items, now)
-    waking = [item.coupling for item in items if item.kind is DueKind.WAKE and item.coupling in desk.couplings]
+    woken = {item.coupling: None for item in items if item.kind is DueKind.WAKE and item.coupling is not None}
+    waking = [number for number in woken if number in desk.couplings]
     desk.decide.update(dict.fromkeys(waking))
-    return write_desk(conn, context, desk, [*silent, *decide_touched(conn, desk)], touches)
+    decided = decide_touched(conn, desk)
+    _still_held(conn, desk, waking)
+    return write_desk(conn, context, desk, [*silent, *decided], touches)
 
 
-def _send_again(conn: Connection, context: Context, desk: Desk, items: Sequence[Due], now: datetime) -> None:
-    """The same instruction, the same id, the next attempt."""
-    for item in items:
+def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> None:
+    """The same instruction, the same id, the next attempt; what is paused waits on."""
+    retries = [item for item in items if item.kind is DueKind.RETRY]
+    pauses = pause_store.read(conn) if retries else Pauses()
+    paused = []
+    for item in retries:
         coupling = desk.couplings.get(item.coupling or 0)
-        if item.kind is not DueKind.RETRY or coupling is None or coupling.status is CouplingStatus.CLOSED:
+        if coupling is None or coupling.status is CouplingStatus.CLOSED:
             continue
+        mapping = desk.file.mappings.get(coupling.mapping)
         for sent in coupling.flight:
-            if sent.id == item.instruction and sent.state is InstructionState.BACKING_OFF:
-                mapping = context.file.mappings.get(coupling.mapping)
-                due_at = None if mapping is None else answer_due(mapping, sent.side, now)
-                coupling, again = go_again(coupling, sent, due_at)
-                desk.put(coupling)
-                desk.resend.append((coupling.id, again))
-                outbox_store.put(conn, [instruction_publication(context, coupling.id, again, now)])
+            if sent.id != item.instruction or sent.state is not InstructionState.BACKING_OFF:
+                continue
+            if mapping is not None and pauses.of(mapping) is not None:
+                paused.append(replace(item, due_at=now + ASK_AGAIN))
+                continue
+            due_at = None if mapping is None else answer_due(mapping, sent.side, now)
+            coupling, again = go_again(coupling, sent, due_at)
+            desk.put(coupling)
+            desk.resend.append((coupling.id, again))
+    due_store.put(conn, paused)
+
+
+def _still_held(conn: Connection, desk: Desk, woken: Sequence[int]) -> None:
+    """Couplings that were woken by the end of one pause, and held by the next as if it were the same."""
+    couplings = [(desk.was(number), desk.couplings[number]) for number in woken]
+    held = [after for before, after in couplings if before is not None and before.held_by == after.held_by]
+    due_store.hold(
+        conn,
+        [
+            Due(kind=DueKind.HELD, coupling=one.id, mapping=one.mapping, due_at=desk.now)
+            for one in held
+            if is_pause(one.held_by)
+        ],
+    )
 
 
 def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> list[Decided]:

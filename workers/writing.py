@@ -27,14 +27,16 @@ from store import records as record_store
 from store import waits as wait_store
 from store.due import Due, DueKind
 from store.model import Coupling, CouplingStatus, InstructionState, Sent, Side, Wait
+from store.pauses import is_pause
 from workers.context import Context
 from workers.deciding import Decided
 from workers.log_lines import Line
 from workers.mapping import Confirms
+from workers.pacing import pace
 from workers.rules.desk import Desk, Touch
 from workers.rules.matching import match_values, written_mark
 from workers.rules.reports import Ending, report
-from workers.telling import lines, log_lines
+from workers.telling import limit_lines, limit_message, lines, log_lines
 
 
 def write_desk(
@@ -43,7 +45,7 @@ def write_desk(
     """Write everything that changed on the desk, and return the lines to be logged after the commit."""
     now = desk.now
     decided = _numbered(conn, desk, decided)
-    sent = [(one.situation.coupling.id, sent) for one in decided for sent in one.decision.send] + desk.reads
+    sent, again, turns = _take_turns(conn, desk, decided)
     messages = _error_messages(desk, decided)
     record_store.save(conn, desk.changed_images())
     record_store.mark_apart(conn, desk.apart)
@@ -55,12 +57,27 @@ def write_desk(
     outbox_store.put(
         conn,
         [(encode_error(message, context.namespace), None) for message in messages]
-        + [instruction_publication(context, number, one, now) for number, one in sent],
+        + [instruction_publication(context, number, one, now) for number, one in (*sent, *again)],
+        turns,
     )
     _write_due(conn, desk, sent)
+    _hold(conn, desk, changed)
     _write_creates(conn, desk, sent)
     log_store.append(conn, log_lines(decided, touches, now))
-    return lines(decided, sent, touches, desk.traces)
+    return lines(decided, sent, touches, desk.traces) + limit_lines(desk.limits_passed)
+
+
+def _take_turns(
+    conn: Connection, desk: Desk, decided: Sequence[Decided]
+) -> tuple[list[tuple[int, Sent]], list[tuple[int, Sent]], dict[str, datetime]]:
+    """Return what goes out for the first time, what goes out once more, and when, of apps that have a pace."""
+    fresh = [(one.situation.coupling.id, sent) for one in decided for sent in one.decision.send] + desk.reads
+    later = [one for one in desk.resend if one[1].state is InstructionState.BACKING_OFF]
+    again = [one for one in desk.resend if one[1].state is not InstructionState.BACKING_OFF]
+    going, turns = pace(conn, desk, [*fresh, *again])
+    sent, again = going[: len(fresh)], going[len(fresh) :]
+    desk.resend = [*later, *again]
+    return sent, again, turns
 
 
 def _numbered(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> list[Decided]:
@@ -82,7 +99,7 @@ def _numbered(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> list[
 
 
 def _error_messages(desk: Desk, decided: Iterable[Decided]) -> list[ErrorMessage]:
-    return [
+    return [limit_message(told, ErrorEvent.OPENED, desk.now) for told in desk.limits_passed] + [
         ErrorMessage(
             id=f"error-{told.error}-{told.revision}-{one.decision.event}",
             event=one.decision.event,
@@ -103,7 +120,7 @@ def reported(one: Decided, now: datetime) -> ErrorReport | None:
     situation = msgspec.structs.replace(one.situation, coupling=decision.coupling)
     ending = None
     if decision.event is ErrorEvent.RESOLVED:
-        ending = Ending(at=now, resolution=decision.resolution or "converged")
+        ending = Ending(at=now, resolution=decision.resolution or "converged", by=decision.error.resolved_by)
     return report(situation, decision.error, ending)
 
 
@@ -160,6 +177,16 @@ def _overtaken(desk: Desk, sent: Sequence[tuple[int, Sent]]) -> list[tuple[int, 
         known = {} if before is None else {one.id: one for one in before.flight}
         found += [(coupling.id, one) for one in coupling.flight if one.id not in fresh and one != known.get(one.id)]
     return found
+
+
+def _hold(conn: Connection, desk: Desk, changed: Sequence[Coupling]) -> None:
+    """What a pause holds from now on is decided when the pause ends."""
+    held = []
+    for coupling in changed:
+        before = desk.was(coupling.id)
+        if is_pause(coupling.held_by) and (before is None or before.held_by != coupling.held_by):
+            held.append(Due(kind=DueKind.HELD, coupling=coupling.id, mapping=coupling.mapping, due_at=desk.now))
+    due_store.hold(conn, held)
 
 
 def _write_due(conn: Connection, desk: Desk, sent: Sequence[tuple[int, Sent]]) -> None:

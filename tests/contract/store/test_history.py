@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from messages.errors import ErrorKind, ErrorStatus, Family
 from store import commands, couplings, errors, instructions, loaded, log, waits
 from store.commands import ClaimedCommand, Ordered
-from store.errors import ErrorFilters
+from store.errors import ErrorFilters, Resolved
 from store.handled import Claim
 from store.model import InstructionState, OpenError, Side, Wait
 from tests.contract.store.samples import NOW, SECOND, bc, line, plain, report, sales, sent
@@ -74,16 +75,60 @@ def test_error_filters(connection: Connection, filters: ErrorFilters, expected: 
     assert errors.count(connection, filters) == len(expected)
 
 
+OLD = {"status": ErrorStatus.RESOLVED, "resolved_at": NOW - SECOND}
+
+
 def test_purging_keeps_what_a_coupling_names(connection: Connection) -> None:
     """The error that explains a skipped coupling would be cleared away."""
-    old = {"status": ErrorStatus.RESOLVED, "resolved_at": NOW - SECOND}
-    errors.save(connection, [report(1, **old), report(2, **old), report(3, **old, **FAILED), report(4)])
+    errors.save(connection, [report(1, **OLD), report(2, **OLD), report(3, **OLD, **FAILED), report(4)])
     errors.save(connection, [report(5, status=ErrorStatus.RESOLVED, resolved_at=NOW)])
     named = OpenError(number=2, kind=ErrorKind.UPDATE_CONFLICT, opened_at=NOW)
-    couplings.insert(connection, [plain(bc(1), sales(1), error=named)])
-    assert errors.purge(connection, NOW, Family.COUPLED_DATA) == (1, 1)
+    (coupling,) = couplings.insert(connection, [plain(bc(1), sales(1), error=named)])
+    errors.save(connection, [report(2, **OLD, coupling=coupling.id)])
+    coupled = Resolved(before=NOW, family=Family.COUPLED_DATA)
+    assert errors.count_resolved(connection, coupled) == 1
+    assert errors.count_explaining(connection, replace(coupled, before=NOW + SECOND)) == 2
+    assert errors.count_explaining(connection, coupled) == 0  # opened later
+    assert errors.purge(connection, coupled, 9) == [1]
     assert [each.error for each in errors.page(connection, ErrorFilters(), 9)] == [2, 3, 4, 5]
-    assert errors.purge(connection, NOW) == (1, 1)
+    assert errors.purge(connection, Resolved(before=NOW), 9) == [3]
+    assert errors.purge(connection, Resolved(), 9) == [5]
+    assert errors.count_explaining(connection, Resolved()) == 2
+
+
+def test_purging_goes_by_number_and_a_few_at_a_time(connection: Connection) -> None:
+    """A hundred thousand errors would be deleted in one transaction, or the same ones looked at for ever."""
+    errors.save(connection, [report(number, **OLD) for number in range(1, 6)])
+    assert errors.resolved_numbers(connection, Resolved(), 2, after=1) == [2, 3]
+    assert errors.purge(connection, Resolved(), 2) == [1, 2]
+    assert errors.purge(connection, Resolved(), 2, after=3) == [4, 5]
+    assert errors.purge(connection, Resolved(), 2, after=3) == []
+    assert errors.purge(connection, Resolved(), 2) == [3]
+
+
+def test_purging_the_log_begins_with_the_oldest(connection: Connection) -> None:
+    """Lines that are still wanted would go, or the log would grow for ever."""
+    log.append(connection, [line(bc(1), at=NOW - SECOND, detail=str(number)) for number in range(3)])
+    log.append(connection, [line(bc(1), detail="young")])
+    assert log.purge(connection, NOW, 2) == 2
+    assert log.purge(connection, NOW, 2) == 1
+    assert log.purge(connection, NOW, 2) == 0
+    assert [each.detail for each in log.of_record(connection, str(bc(1)), 9)] == ["young"]
+
+
+def test_purging_instructions_keeps_what_is_not_over(connection: Connection) -> None:
+    """A late answer would find nothing, or an error name an instruction that nobody knows any more."""
+    failed = OpenError(number=1, kind=ErrorKind.APPLY_FAILED, opened_at=NOW)
+    ties = [plain(bc(1), sales(1), error=failed), plain(bc(2), sales(2))]
+    skipped, healthy = (coupling.id for coupling in couplings.insert(connection, ties))
+    old = {"made_at": NOW - SECOND}
+    instructions.save(connection, [(healthy, sent(state, state=state, **old)) for state in InstructionState])
+    instructions.save(connection, [(healthy, sent("young", state=InstructionState.APPLIED))])
+    instructions.save(connection, [(skipped, sent("named", state=InstructionState.FAILED, **old))])
+    assert [instructions.purge(connection, NOW, 1) for _ in range(3)] == [1, 1, 0]
+    left = instructions.find(connection, [*InstructionState, "young", "named"])
+    assert set(InstructionState) - left.keys() == {InstructionState.APPLIED, InstructionState.FAILED}
+    assert {"young", "named"} <= left.keys()
 
 
 ORDER = Ordered("c1", "digest", "ops/jane", "retry", '{"error": 1}', "because\0", "jane", NOW)

@@ -94,3 +94,17 @@ def test_creates_in_flight(connection: Connection) -> None:
     assert found == {(MAPPING, "v"): [("i1", Side.LEFT), ("i2", Side.RIGHT)]}
     matches.clear_creating(connection, ["i1"])
     assert matches.creating(connection, [(MAPPING, "v"), (MAPPING, "w")]) == {(MAPPING, "v"): [("i2", Side.RIGHT)]}
+
+
+def test_forgetting_what_a_mapping_is_matched_by(connection: Connection) -> None:
+    """A mapping would be matched by values from long ago, or another one could not be matched any more."""
+    records.save(connection, [image(sales(key)) for key in "abcde"])
+    for name in (MAPPING, "other"):
+        values = ((0, "v"), (1, "w"))
+        matches.save(connection, [(name, Side.RIGHT, sales(key), values) for key in "abcde"])
+    steps, place = 0, ""
+    while (key := matches.forget(connection, MAPPING, place, 3)) is not None:
+        steps, place = steps + 1, key
+    assert steps == 2
+    found = matches.candidates(connection, [KEY, (MAPPING, Side.RIGHT, 1, "w"), ("other", Side.RIGHT, 1, "w")])
+    assert [each.total for each in found.values()] == [0, 0, 5]

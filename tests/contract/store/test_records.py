@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from store import records
-from store.model import Image
-from tests.contract.store.samples import bc, image, sales
+from messages.records import RecordRef
+from store import couplings, records
+from store.model import CouplingStatus, Image, Side
+from tests.contract.store.samples import bc, image, plain, sales
 
 
 def test_an_image_comes_back_as_it_was(connection: Connection) -> None:
@@ -33,3 +34,43 @@ def test_a_record_is_apart_under_its_mapping_only(connection: Connection) -> Non
     records.mark_apart(connection, [("a", bc(1))])
     records.clear_apart(connection, [("b", bc(1)), ("a", bc(2))])
     assert records.apart(connection, [bc(1), bc(2), sales(1)]) == {("a", bc(1))}
+
+
+def test_uncoupled_records_page_by_page(connection: Connection) -> None:
+    """Matching would pass over records, take one twice, or offer one that is coupled or gone."""
+    records.save(connection, [image(bc(key)) for key in "abcdefgh"])
+    records.save(connection, [image(bc("c"), exists=False), image(sales("a"))])
+    couplings.insert(
+        connection,
+        [
+            plain(bc("b"), sales("x"), mapping="m"),
+            plain(bc("d"), sales("x"), mapping="other"),
+            plain(bc("e"), sales("y"), mapping="m", status=CouplingStatus.CLOSED),
+        ],
+    )
+    found, place = [], bc("")
+    while True:
+        page = records.uncoupled(connection, "m", Side.LEFT, place, 2)
+        found.append("".join(record.key for record in page.records))
+        if page.last is None:
+            break
+        place = bc(page.last)
+    assert found == ["ad", "ef", "gh", ""]
+    counted = records.count_uncoupled(connection, "m", Side.LEFT, (bc(1).app, bc(1).table))
+    assert counted == 6
+    assert records.uncoupled(connection, "m", Side.RIGHT, bc("g"), 9) == records.Uncoupled((bc("h"),), None)
+
+
+def test_a_page_of_coupled_records_only_is_not_the_end(connection: Connection) -> None:
+    """Matching would stop at the first thousand records that are coupled, and never reach the new ones."""
+    many = [f"{number:03}" for number in range(2 * records.SCANNED_PER_UNCOUPLED + 3)]
+    records.save(connection, [image(bc(key)) for key in many])
+    couplings.insert(connection, [plain(bc(key), sales(key), mapping="m") for key in many[:-1]])
+    pages, place = 0, bc("")
+    found: tuple[RecordRef, ...] = ()
+    while not found:
+        page = records.uncoupled(connection, "m", Side.LEFT, place, 1)
+        assert page.last is not None
+        found, place, pages = page.records, bc(page.last), pages + 1
+    assert (found, pages) == ((bc(many[-1]),), 3)
+    assert records.uncoupled(connection, "m", Side.LEFT, place, 1) == records.Uncoupled((), None)

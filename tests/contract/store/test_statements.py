@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from messages.errors import Family
 from store import (
     arrivals,
     commands,
@@ -17,6 +18,7 @@ from store import (
     errors,
     handled,
     instructions,
+    jobs,
     log,
     matches,
     outbox,
@@ -27,6 +29,7 @@ from store.arrivals import Arrival
 from store.commands import Ordered
 from store.connect import Store
 from store.due import Due, DueKind
+from store.jobs import JobLine, JobStatus
 from store.model import Side, Wait
 from store.tables import metadata
 from tests.contract.store.samples import NOW, SECOND, bc, coupling, image, line, plain, publication, report, sales, sent
@@ -48,6 +51,11 @@ def _ordered(number: int) -> Ordered:
 
 def _due(number: int) -> Due:
     return Due(kind=DueKind.RETRY, instruction=str(number), due_at=NOW)
+
+
+def _indexed(connection: Connection) -> bool:
+    matches.save(connection, [("m", Side.LEFT, bc(1), ((0, "v"),))])
+    return True
 
 
 CALLS: dict[str, tuple[int, Call]] = {
@@ -98,6 +106,10 @@ CALLS: dict[str, tuple[int, Call]] = {
     ),
     "matches.values_of": (1, lambda c, n: matches.values_of(c, [str(i) for i in range(n)])),
     "matches.clear_creating": (1, lambda c, n: matches.clear_creating(c, [str(i) for i in range(n)])),
+    "jobs.append_lines": (
+        1,
+        lambda c, n: jobs.append_lines(c, 1, [JobLine(str(i), "failed", "") for i in range(n)]),
+    ),
     "commands.claim": (2, lambda c, n: commands.claim(c, [_ordered(i) for i in range(n)])),
     "commands.answer": (1, lambda c, n: commands.answer(c, [(str(i), "{}", NOW) for i in range(n)])),
 }
@@ -106,9 +118,18 @@ CALLS: dict[str, tuple[int, Call]] = {
 BOUNDED: dict[str, Call] = {
     "outbox.claim": lambda c, n: outbox.claim(c, n, NOW, SECOND),
     "handled.purge": lambda c, n: handled.purge(c, NOW, n),
+    "instructions.purge": lambda c, n: instructions.purge(c, NOW, n),
+    "errors.purge": lambda c, n: errors.purge(c, errors.Resolved(before=NOW, family=Family.INTEGRATION), n, 5),
+    "errors.count_explaining": lambda c, _: errors.count_explaining(c, errors.Resolved(before=NOW)),
+    "jobs.page": lambda c, n: jobs.page(c, n, 5, status=JobStatus.DONE),
+    "jobs.by_command": lambda c, _: jobs.by_command(c, "c1"),
+    "jobs.lines": lambda c, n: jobs.lines(c, 1, n, 5),
+    "jobs.lock": jobs.lock,
     "due.claim": lambda c, n: due.claim(c, NOW, n),
     "arrivals.release": lambda c, _: arrivals.release(c, "m", NOW),
     "arrivals.gated": lambda c, n: arrivals.gated(c, "m", n),
+    "records.uncoupled": lambda c, n: records.uncoupled(c, "m", Side.LEFT, bc(""), n),
+    "matches.forget": lambda c, n: _indexed(c) and matches.forget(c, "m", "", n),
     "instructions.in_flight": instructions.in_flight,
     "log.of_record": lambda c, n: log.of_record(c, "bc/customer/1", n),
     "errors.page": lambda c, n: errors.page(c, errors.ErrorFilters(record=bc(1)), n),

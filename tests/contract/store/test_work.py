@@ -149,3 +149,15 @@ def test_arrivals_by_what_they_wait_for(connection: Connection) -> None:
     assert arrivals.waiting_for(connection, ["i1", "i2"]) == [WAITING]
     assert arrivals.gated(connection, "customer", 9) == [GATED, later]
     assert arrivals.gated(connection, "customer", 1) == [GATED]
+    assert arrivals.count_gated(connection, "customer") == 2
+
+
+def test_gated_arrivals_page_by_page(connection: Connection) -> None:
+    """A job would settle the same arrivals over and over, or leave some behind the gate."""
+    several = [msgspec.structs.replace(GATED, record=sales(key)) for key in "cab"]
+    arrivals.put(connection, [*several, msgspec.structs.replace(GATED, record=sales("0"), since=NOW)])
+    found, place = "", arrivals.FIRST
+    while page := arrivals.gated(connection, "customer", 2, place):
+        found += "".join(one.record.key for one in page) + " "
+        place = (page[-1].since, page[-1].record)
+    assert found == "ab c0 "

@@ -22,6 +22,7 @@ from messages.codec import (
 from messages.commands import Answer, Command, Couple, Done, Keep, Loaded, Order, Refused
 from messages.errors import ErrorMessage, ErrorReport
 from messages.instructions import Instruction
+from messages.orders import ORDERS
 from messages.outcomes import Applied, Failed, FailureCode
 from messages.records import RecordRef
 from messages.transport.ports import Delivery, Publication
@@ -30,6 +31,7 @@ from store import arrivals as arrival_store
 from store import couplings as coupling_store
 from store import due as due_store
 from store import errors as error_store
+from store import jobs as job_store
 from store import log as log_store
 from store import outbox as outbox_store
 from store.connect import Store, open_store
@@ -86,7 +88,7 @@ def couple(left: str, right: str, mapping: str | None = None, keep: Keep | None 
 
 def command(order: Order, name: str | None = None, reply_to: str | None = REPLIES) -> Command:
     """An order as it is sent; ``name`` is the command's id."""
-    kind = "loaded" if isinstance(order, Loaded) else "couple"
+    kind = next(kind for kind, form in ORDERS.items() if form.order is type(order))
     return Command(
         id=name or f"c{next(_NUMBERS)}", source="ops/jane", name=kind, order=order, reason="why not", reply_to=reply_to
     )
@@ -130,6 +132,13 @@ class ByHand:
         """An operator orders this and is told what came of it."""
         ordered = encode_command(command(order, name), NS, self.now)
         self.deliver_command(delivery(topology.commands_queue(NS), ordered))
+        (answer,) = self.answers()
+        return answer
+
+    def job(self, order: Order, name: str | None = None) -> Answer:
+        """An operator orders a job, which is done, and is told at its end what came of it."""
+        self.deliver_command(delivery(topology.commands_queue(NS), encode_command(command(order, name), NS, self.now)))
+        self.do_due_work()
         (answer,) = self.answers()
         return answer
 
@@ -230,6 +239,11 @@ class ByHand:
         """How much work is due."""
         with self.store.reading() as conn:
             return due_store.count(conn, self.now)
+
+    def job_lines(self, number: int) -> list[tuple[str, str, str]]:
+        """What a job says of single records."""
+        with self.store.reading() as conn:
+            return [(one.record, one.outcome, one.detail) for one in job_store.lines(conn, number, MANY)]
 
     def log(self, record: str) -> list[str]:
         """What the synchronization log says of a record."""

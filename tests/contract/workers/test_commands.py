@@ -276,7 +276,7 @@ def test_nothing_is_created_before_both_tables_are_loaded(hands: ByHand) -> None
     first = hands.order(Loaded(app="bc", table="vendor"))
     assert first == Done(
         command="loaded",
-        result={"table": "bc/vendor", "opened": [], "waiting_for_the_other_table": ["vendor"]},
+        result={"table": "bc/vendor", "opened": [], "waiting_for_the_other_table": ["vendor"], "jobs": []},
     )
     hands.do_due_work()
     hands.say(change("sales/supplier/9", 1, name="ADA"))

@@ -1,0 +1,1 @@
+"""Bulk work: commands about many couplings or errors, a chunk in each transaction."""

@@ -1,0 +1,220 @@
+"""The commands that settle one error, or one coupling: find it, lock it, decide by the pure rules, write it.
+
+The preview of the command line looks with ``look`` and decides with the same rules, so that it shows what would happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection
+
+from messages.commands import Command, RefusalCode, RemoveCoupling, Target
+from messages.errors import ErrorKind, ErrorReport, ErrorStatus, Handling
+from messages.values import Value
+from store import couplings as coupling_store
+from store import errors as error_store
+from store import pauses as pause_store
+from store.couplings import standing
+from store.model import CouplingStatus, OpenError
+from workers.carried import Carried
+from workers.context import Context
+from workers.deciding import Decided, look_at
+from workers.log_lines import Line
+from workers.mapping import MappingFile
+from workers.refusal import RefusedError
+from workers.resolving_arrivals import resolve_ambiguity
+from workers.rules.desk import Desk
+from workers.rules.reports import report
+from workers.rules.resolutions import Resolution, resolve
+from workers.rules.situation import Decision, Situation
+from workers.writing import write_desk
+
+
+def resolve_one(conn: Connection, context: Context, command: Command, now: datetime) -> Carried:
+    """Carry out a resolution of one error or coupling.
+
+    Raises:
+        RefusedError: there is no such error or coupling, it has moved on, or the command does not apply to it.
+    """
+    order = command.order
+    assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
+    named = find(conn, order.error, order.coupling)
+    if named.coupling is None:
+        assert named.error is not None  # noqa: S101 - what names no coupling names an error
+        return resolve_ambiguity(conn, context, command, named.error, now)
+    return resolve_coupling(conn, context, command, named.coupling, now)[0]
+
+
+def resolve_coupling(
+    conn: Connection, context: Context, command: Command, number: int, now: datetime
+) -> tuple[Carried, Decided]:
+    """Carry out a resolution of this coupling; return what is answered, and what was decided.
+
+    Raises:
+        RefusedError: there is no such coupling, its error has moved on, or the command does not apply.
+    """
+    order = command.order
+    desk = Desk(context.file, now, {}, coupling_store.lock(conn, (), [number]).values())
+    situation = situation_of(conn, desk, number)
+    assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
+    _refuse_stale(order, situation)
+    decided = carry_out(situation, order, handling_of(command, situation, now))
+    lines = write_resolved(conn, context, desk, [decided])
+    records = tuple(str(one) for one in (situation.coupling.left, situation.coupling.right) if one is not None)
+    result = _result(decided, desk) | ({"records": list(records)} if isinstance(order, RemoveCoupling) else {})
+    return Carried(result=result, lines=lines, records=records, effect=effect_of(decided.decision)), decided
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command names: the coupling, and the error where it was named or is open."""
+
+    coupling: int | None
+    error: ErrorReport | None
+
+
+def find(conn: Connection, error: int | None, coupling: int | None) -> Named:
+    """Find what a command names; locks nothing.
+
+    Raises:
+        RefusedError: there is no such error, or no such coupling; or the error is over.
+    """
+    if error is None:
+        return Named(coupling=coupling, error=None)
+    report = error_store.get(conn, error)
+    if report is None:
+        raise RefusedError(RefusalCode.NOT_FOUND, f"there is no error {error}; `recouple errors --all` lists them")
+    if report.status is ErrorStatus.RESOLVED:
+        how = f"it was resolved by {report.resolution}" + (f" of {report.resolved_by}" if report.resolved_by else "")
+        raise RefusedError(RefusalCode.NOT_APPLICABLE, f"error {error} is over: {how}; nothing applies to it any more")
+    if report.kind is ErrorKind.LIMIT_EXCEEDED:
+        detail = f"error {error} is about the mapping {report.mapping} as a whole; what applies: resume"
+        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
+    return Named(coupling=report.coupling, error=report)
+
+
+def look(conn: Connection, file: MappingFile, error: int | None, coupling: int | None, now: datetime) -> Situation:
+    """Return the situation of a coupling, to preview a command; locks nothing.
+
+    Raises:
+        RefusedError: there is none, or it is about a record that is not coupled.
+    """
+    named = find(conn, error, coupling)
+    if named.coupling is None:
+        detail = f"error {error} is about a record that is not coupled; what applies: couple, retry, dismiss"
+        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
+    found = coupling_store.get(conn, [named.coupling])
+    return situation_of(conn, Desk(file, now, {}, found.values()), named.coupling)
+
+
+def situation_of(conn: Connection, desk: Desk, number: int) -> Situation:
+    """Return the situation of one coupling on the desk.
+
+    Raises:
+        RefusedError: it is not there, or its mapping is not in the file any more.
+    """
+    coupling = desk.couplings.get(number)
+    if coupling is None:
+        detail = f"there is no coupling {number}; `recouple couplings` lists them"
+        raise RefusedError(RefusalCode.NOT_FOUND, detail)
+    mapping = desk.file.mappings.get(coupling.mapping)
+    if mapping is None:
+        detail = (
+            f"coupling {number} is of the mapping {coupling.mapping}, which the mapping file does not have any more"
+        )
+        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
+    [situation] = look_at(conn, desk, [(coupling, mapping)])
+    return msgspec.structs.replace(situation, paused=pause_store.read(conn).of(mapping))
+
+
+def handling_of(command: Command, situation: Situation, now: datetime) -> Handling:
+    """Who orders what, why, and which revision was found: the audit on the error."""
+    error = situation.coupling.error
+    by = command.source if command.user_id is None else f"{command.source} ({command.user_id})"
+    revision = 0 if error is None else error.revision
+    return Handling(at=now, command=command.name, id=command.id, by=by, reason=command.reason, revision=revision)
+
+
+def _refuse_stale(order: Target, situation: Situation) -> None:
+    error = situation.coupling.error
+    now = None if error is None else report(situation, error)
+    if order.error is not None and (error is None or error.number != order.error):
+        raise RefusedError(RefusalCode.STALE, f"error {order.error} has just been settled", now)
+    if order.revision is None:
+        return
+    if error is None:
+        detail = f"revision {order.revision} was named, but no error of coupling {situation.coupling.id} is open"
+        raise RefusedError(RefusalCode.STALE, detail)
+    if error.revision != order.revision:
+        detail = (
+            f"error {error.number} has moved on from revision {order.revision} to {error.revision}; look at it again"
+        )
+        raise RefusedError(RefusalCode.STALE, detail, now)
+
+
+def carry_out(situation: Situation, order: Resolution, handling: Handling) -> Decided:
+    """Decide by the pure rules, and note in the error's history what came of it.
+
+    Raises:
+        RefusedError: it does not apply.
+    """
+    decision = resolve(situation, order, handling)
+    effect = effect_of(decision)
+    error, coupling = (_told(one, handling, effect) for one in (decision.error, decision.coupling.error))
+    coupled = msgspec.structs.replace(decision.coupling, error=coupling)
+    return Decided(situation=situation, decision=msgspec.structs.replace(decision, error=error, coupling=coupled))
+
+
+def _told(error: OpenError | None, handling: Handling, effect: str) -> OpenError | None:
+    if error is None:
+        return None
+    history = tuple(
+        msgspec.structs.replace(one, effect=effect) if one.id == handling.id and not one.effect else one
+        for one in error.history
+    )
+    return msgspec.structs.replace(error, history=history)
+
+
+def effect_of(decision: Decision) -> str:
+    """Say in a few words, and without values, what a resolution did."""
+    told = [f"{sent.action} {sent.record if sent.record.key else sent.record.app}" for sent in decision.send]
+    told += [f"{sent.action} {sent.record} once more" for sent in decision.resend]
+    instructed = f"instructed: {', '.join(told)}" if told else "nothing to instruct"
+    error = decision.coupling.error
+    if decision.coupling.status is CouplingStatus.CLOSED:
+        return "the coupling is removed" if not told else instructed
+    return instructed if error is None else f"{instructed}; the error is {error.status}"
+
+
+def write_resolved(conn: Connection, context: Context, desk: Desk, decided: Sequence[Decided]) -> list[Line]:
+    """Write what operators resolved, and send once more what they ask once more."""
+    for one in decided:
+        number = one.decision.coupling.id
+        desk.put(one.decision.coupling)
+        desk.apart.extend((one.situation.mapping.name, record) for record in one.decision.apart)
+        desk.resend.extend((number, sent) for sent in one.decision.resend)
+    return write_desk(conn, context, desk, decided, [])
+
+
+def _result(decided: Decided, desk: Desk) -> dict[str, Value]:
+    """What the answer says: the coupling and its error as they are now, and who was instructed to do what."""
+    coupling = desk.couplings[decided.situation.coupling.id]
+    before, error = decided.situation.coupling.error, coupling.error
+    result: dict[str, Value] = {"coupling": coupling.id, "status": standing(coupling).value}
+    if before is not None or error is not None:
+        result["error"] = (error or before).number  # type: ignore[union-attr]
+        result["error_status"] = ErrorStatus.RESOLVED.value if error is None else error.status.value
+    sends = (*decided.decision.send, *decided.decision.resend)
+    result["instructions"] = [
+        {
+            "id": sent.id,
+            "app": sent.record.app,
+            "action": sent.action.value,
+            "record": str(sent.record) if sent.record.key else None,
+            "fields": sorted(sent.fields),
+        }
+        for sent in sends
+    ]
+    return result
