@@ -8,18 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ops.commands import couple, loaded
-from ops.couplings_view import couplings
-from ops.dead import dead
-from ops.error_view import show
-from ops.errors_view import errors
-from ops.log_view import log
-from ops.publishing import publish
-from ops.queues_view import tap
-from ops.running import demo, setup, work
+from ops.command_table import COMMANDS
 from ops.wiring import quiet_libraries
-
-_RUN, _LOOK, _ORDER = "Run", "Look", "Order"
 
 _EPILOG = """\
 Exit codes:
@@ -47,10 +37,6 @@ app = typer.Typer(
 )
 
 
-def _examples(*lines: str) -> str:
-    return "Examples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
     if wanted:
         try:
@@ -70,83 +56,9 @@ def _recouple(
     pass
 
 
-app.command("demo", rich_help_panel=_RUN, epilog=_examples("recouple demo", "recouple demo --keep northwind"))(demo)
-app.command("setup", rich_help_panel=_RUN, epilog=_examples("recouple setup", "recouple setup --json"))(setup)
-app.command(
-    "work",
-    rich_help_panel=_RUN,
-    epilog=_examples(
-        "recouple work",
-        "recouple work --role changes --app bc --processes 4",
-        "recouple work --drain",
-    ),
-)(work)
-app.command(
-    "publish",
-    rich_help_panel=_RUN,
-    epilog=_examples(
-        "recouple publish changes.jsonl",
-        "export-customers | recouple publish - --strict",
-        """echo '{"app": "bc", "table": "customer", "key": "1", "operation": "delete", \\""",
-        """        "version": 17}' | recouple publish -""",
-    ),
-)(publish)
-
-app.command(
-    "errors",
-    rich_help_panel=_LOOK,
-    epilog=_examples(
-        "recouple errors",
-        "recouple errors --family coupled_data --mapping customer",
-        "recouple errors --record bc/customer/10000 --all",
-        "recouple errors --json | jq '.[].fingerprint'",
-    ),
-)(errors)
-app.command("show", rich_help_panel=_LOOK, epilog=_examples("recouple show 12", "recouple show 12 --json"))(show)
-app.command(
-    "couplings",
-    rich_help_panel=_LOOK,
-    epilog=_examples(
-        "recouple couplings --status skipped",
-        "recouple couplings --record sales/account/9 --json",
-        "recouple couplings --mapping customer --limit 1000 --after 5000",
-    ),
-)(couplings)
-app.command(
-    "log",
-    rich_help_panel=_LOOK,
-    epilog=_examples("recouple log bc/customer/10000", "recouple log bc/customer/10000 --limit 500 --json"),
-)(log)
-app.command(
-    "tap",
-    rich_help_panel=_LOOK,
-    epilog=_examples("recouple tap errors", "recouple tap instructions.bc --max 1 --json"),
-)(tap)
-app.command(
-    "dead",
-    rich_help_panel=_LOOK,
-    epilog=_examples(
-        "recouple dead",
-        "recouple dead show --reason id_reused --json",
-        "recouple dead replay --queue changes.bc",
-        "recouple dead drop --reason not_json --yes",
-    ),
-)(dead)
-
-app.command(
-    "couple",
-    rich_help_panel=_ORDER,
-    epilog=_examples(
-        "recouple couple bc/customer/10000 sales/account/9",
-        "recouple couple bc/customer/1 sales/account/9 --keep left --reason 'ERP is right'",
-        "recouple couple bc/customer/10000 sales/account/9 --json --timeout 5s",
-    ),
-)(couple)
-app.command(
-    "loaded",
-    rich_help_panel=_ORDER,
-    epilog=_examples("recouple loaded bc/customer", "recouple loaded sales/account --no-wait"),
-)(loaded)
+for _one in COMMANDS:
+    _examples = "\n".join(("Examples:", *(f"  {line}" for line in _one.examples)))
+    app.command(_one.name, rich_help_panel=_one.panel, epilog=_examples)(_one.run)
 
 
 def main() -> None:

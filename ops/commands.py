@@ -79,5 +79,7 @@ def _loaded(result: dict[str, Value]) -> str:
     opened = ", ".join(result.get("opened") or ())
     waiting = ", ".join(result.get("waiting_for_the_other_table") or ())
     told = f"{result['table']} is loaded."
-    told += f" What waited under {opened} is matched or created now." if opened else ""
+    jobs = " and ".join(f"`recouple jobs {number}`" for number in result.get("jobs") or ())
+    watched = f": {jobs} shows how far it is" if jobs else ""
+    told += f" What waited under {opened} is matched or created now{watched}." if opened else ""
     return told + (f" Under {waiting} the other table is still to be loaded." if waiting else "")

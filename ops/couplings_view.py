@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from messages.errors import ErrorStatus
 from messages.records import RecordRef
 from ops.options import DEFAULT_LIMIT, After, AsJson, Limit, MappingName, OfRecord
-from ops.printing import ROOMY, make_table, plain, record_cell, say
+from ops.printing import ROOMY, make_table, plain, record_cell, say, time_text
 from ops.wiring import session
 from store import couplings as coupling_store
+from store import pauses as pause_store
 from store import records as record_store
 from store.couplings import Standing, standing
 from store.model import Coupling, Image
@@ -36,6 +37,8 @@ class CouplingRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         error: The number of the error that is open or being resolved.
+        paused: What held it when it was last decided: ``mapping <name>``, ``app <name>``, or ``where``, the filter of
+            its mapping.
     """
 
     coupling: int
@@ -44,6 +47,7 @@ class CouplingRow(msgspec.Struct, frozen=True, kw_only=True):
     left: RecordRow | None
     right: RecordRow | None
     error: int | None
+    paused: str | None
 
 
 def couplings(  # noqa: PLR0913 - one parameter for each option
@@ -62,6 +66,7 @@ def couplings(  # noqa: PLR0913 - one parameter for each option
                 conn, mapping=mapping, record=record, status=status, limit=limit + 1, after_id=after
             )
             page = coupling_rows(conn, found[:limit])
+            paused = list(pause_store.read(conn))
         if as_json:
             current.write_json(page)
         elif not page:
@@ -70,6 +75,9 @@ def couplings(  # noqa: PLR0913 - one parameter for each option
             current.out.print(couplings_table(page, current.out.width))
         if len(found) > len(page):
             current.note(f"There are more; those that follow: --after {page[-1].coupling}")
+        for pause in paused:
+            why = f": {pause.reason}" if pause.reason else ""
+            current.note(f"The {pause} is paused since {time_text(pause.at)} by {pause.by}{why}")
 
 
 def coupling_rows(conn: Connection, couplings: list[Coupling]) -> list[CouplingRow]:
@@ -84,6 +92,7 @@ def coupling_rows(conn: Connection, couplings: list[Coupling]) -> list[CouplingR
             left=_record(one.left, images),
             right=_record(one.right, images),
             error=one.error.number if one.error is not None and one.error.status is not ErrorStatus.RESOLVED else None,
+            paused=one.held_by,
         )
         for one in couplings
     ]
@@ -91,11 +100,12 @@ def coupling_rows(conn: Connection, couplings: list[Coupling]) -> list[CouplingR
 
 def couplings_table(rows: list[CouplingRow], width: int) -> Table:
     """Return the list for a terminal of ``width``."""
-    table = make_table("coupling", "status", "mapping", "left", "right", "error", right=("coupling", "error"))
+    table = make_table("coupling", "status", "mapping", "left", "right", "error", "paused", right=("coupling", "error"))
     narrow = width < ROOMY
     for row in rows:
         cells = (_cell(side, narrow=narrow) for side in (row.left, row.right))
-        table.add_row(plain(row.coupling), plain(row.status), plain(row.mapping), *cells, plain(row.error))
+        named = (plain(row.coupling), plain(row.status), plain(row.mapping))
+        table.add_row(*named, *cells, plain(row.error), plain(row.paused))
     return table
 
 

@@ -1,24 +1,23 @@
-"""``recouple show``: one error, both versions side by side."""
+"""``recouple show``: one error, both versions side by side, and what can be done about it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
 
 import typer
-from msgspec import UNSET
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
-from messages.errors import Confidence, ErrorReport, ErrorSide, ErrorStatus
+from messages.errors import Confidence, ErrorReport, ErrorStatus
+from ops.error_tables import differences_table, fields_table, history_table, other_tables, sides_table
+from ops.next_steps import next_steps
 from ops.options import AsJson
-from ops.printing import UNKNOWN, age_text, make_table, plain, record_text, say, time_text, value_text
+from ops.printing import age_text, say, time_text
 from ops.wiring import ExitCode, Session, session
 from store import errors as error_store
 from workers.mapping import Mapping
 from workers.mapping_file import MappingFileError, load_mapping_file
-
-_CONTESTED = "◆"
 
 
 def show(
@@ -26,7 +25,7 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show an error with both records, field by field: the base, what each side holds now, and what is contested."""
+    """Show an error: both records field by field, the base, what is contested, and what can be done about it."""
     with session(as_json=as_json) as current, current.store() as store:
         with store.reading() as conn:
             report = error_store.get(conn, error)
@@ -35,35 +34,70 @@ def show(
         if as_json:
             current.write_json(report)
         else:
-            print_error(current, report, _mapping(current, report.mapping))
+            print_error(current.out, report, mapping_of(current, report.mapping), current.now())
 
 
-def print_error(current: Session, report: ErrorReport, mapping: Mapping | None) -> None:
+def print_error(console: Console, report: ErrorReport, mapping: Mapping | None, now: datetime) -> None:
     """Print all there is to know of an error; without its mapping, every field stands among the app's own."""
-    for sentence, style in _sentences(current, report):
-        say(current.out, sentence, style)
-    current.out.print()
-    current.out.print(sides_table(report))
+    for sentence, style in _sentences(report, now):
+        say(console, sentence, style)
+    console.print()
+    console.print(sides_table(report, now))
     if report.differences or mapping is not None:
-        current.out.print()
-        current.out.print(fields_table(report, mapping))
-    for title, table in _other_tables(report, mapping):
-        current.out.print()
-        say(current.out, title, "bold")
-        current.out.print(table)
+        console.print()
+        console.print(fields_table(report, mapping))
+    for title, table in other_tables(report, mapping):
+        console.print()
+        say(console, title, "bold")
+        console.print(table)
+    if report.history:
+        console.print()
+        say(console, "What was ordered about it", "bold")
+        console.print(history_table(report))
+    steps = list(next_steps(report))
+    if steps:
+        console.print()
+        say(console, "What can be done", "bold")
+        for line, what_for in steps:
+            say(console, f"  {line}" + (f"  # {what_for}" if what_for else ""))
 
 
-def _sentences(current: Session, report: ErrorReport) -> Iterator[tuple[str, str]]:
+def print_briefly(console: Console, report: ErrorReport, now: datetime) -> None:
+    """Print what is needed to decide: which records, who changed them when, and where they differ."""
+    say(console, f"Error {report.error}, revision {report.revision}: {report.title}", "bold")
+    say(console, report.detail)
+    console.print(sides_table(report, now))
+    if report.differences:
+        console.print()
+        console.print(differences_table(report))
+
+
+def mapping_of(current: Session, name: str) -> Mapping | None:
+    """Return the mapping, as far as the file can be read: an error is shown with or without it."""
+    try:
+        return load_mapping_file(current.settings.config).mappings.get(name)
+    except MappingFileError as error:
+        current.note(f"Which fields are mapped is not known: {error}")
+        return None
+
+
+def _sentences(report: ErrorReport, now: datetime) -> Iterator[tuple[str, str]]:
     coupling = f", coupling {report.coupling}" if report.coupling else ""
     yield f"Error {report.error}: {report.title}", "bold"
     yield f"{report.kind}, {report.status}, revision {report.revision}, mapping {report.mapping}{coupling}", ""
-    opened = f"opened {time_text(report.opened_at)} ({age_text(report.opened_at, current.now())} ago)"
+    opened = f"opened {time_text(report.opened_at)} ({age_text(report.opened_at, now)} ago)"
+    by = f" by {report.resolved_by}" if report.resolved_by else ""
     if report.status is ErrorStatus.RESOLVED:
-        by = f" by {report.resolved_by}" if report.resolved_by else ""
         yield f"{opened}, resolved {time_text(report.resolved_at)}: {report.resolution}{by}", ""
+    elif report.status is ErrorStatus.RESOLVING and report.resolution:
+        yield f"{opened}; being resolved: {report.resolution}{by}. It is settled when the app confirms.", ""
     else:
         yield opened, ""
     yield report.detail, "bold"
+    yield from _causes(report)
+
+
+def _causes(report: ErrorReport) -> Iterator[tuple[str, str]]:
     if report.code:
         again = "another try may help" if report.retryable else "another try alone will not help"
         tried = f" after {report.attempts} attempts" if report.attempts > 1 else ""
@@ -73,68 +107,6 @@ def _sentences(current: Session, report: ErrorReport) -> Iterator[tuple[str, str
     if report.candidates:
         yield f"Candidates, {len(report.candidates)} of {report.candidates_total}:", ""
         yield from ((f"  {candidate}", "") for candidate in report.candidates)
-
-
-_SIDE_ROWS: tuple[tuple[str, Callable[[ErrorSide], Any]], ...] = (
-    ("record", record_text),
-    ("exists", lambda side: {True: "yes", False: "no, deleted", None: None}[side.exists]),
-    ("version", lambda side: side.version),
-    ("modified by", lambda side: side.modified_by),
-    ("modified at", lambda side: time_text(side.modified_at)),
-    ("url", lambda side: side.url),
-)
-
-
-def sides_table(report: ErrorReport) -> Table:
-    """Return who changed which record when, the two side by side."""
-    table = make_table("", "left", "right")
-    for name, read in _SIDE_ROWS:
-        cells = [UNKNOWN if side is None else read(side) for side in (report.left, report.right)]
-        table.add_row(Text(name, style="dim"), *map(plain, cells))
-    return table
-
-
-def fields_table(report: ErrorReport, mapping: Mapping | None) -> Table:
-    """Return the mapped fields: those that differ, contested ones first, then those that agree."""
-    table = make_table("field", "base", "left", "right", "")
-    for one in sorted(report.differences, key=lambda one: not one.contested):
-        values = (Text(value_text(value)) for value in (one.base, one.left, one.right))
-        mark = Text(f"{_CONTESTED} contested" if one.contested else "differs", style="red" if one.contested else "")
-        table.add_row(plain(one.field, "bold" if one.contested else ""), *values, mark)
-    differing = {one.field for one in report.differences}
-    for field in mapping.fields if mapping is not None else ():
-        if field.name not in differing:
-            held = (_held(report.left, field.left), _held(report.right, field.right))
-            values = (Text(value_text(value), style="dim") for value in (report.base.get(field.name, UNSET), *held))
-            table.add_row(plain(field.name, "dim"), *values, "")
-    return table
-
-
-def _other_tables(report: ErrorReport, mapping: Mapping | None) -> Iterator[tuple[str, Table]]:
-    """Yield, for each side, the fields that no mapping speaks of, as the app itself names them."""
-    mapped_left = {field.left for field in mapping.fields} if mapping is not None else set()
-    mapped_right = {field.right for field in mapping.fields} if mapping is not None else set()
-    for side, mapped in ((report.left, mapped_left), (report.right, mapped_right)):
-        others = {name: value for name, value in side.fields.items() if name not in mapped} if side is not None else {}
-        if side is not None and others:
-            what = "Not mapped" if mapping is not None else "Fields"
-            table = make_table("field", "value")
-            for name, value in sorted(others.items()):
-                table.add_row(plain(name), Text(value_text(value)))
-            yield f"{what} of {record_text(side)}", table
-
-
-def _held(side: ErrorSide | None, name: str) -> Any:
-    return UNSET if side is None else side.fields.get(name, UNSET)
-
-
-def _mapping(current: Session, name: str) -> Mapping | None:
-    """Return the mapping, as far as the file can be read: an error is shown with or without it."""
-    try:
-        return load_mapping_file(current.settings.config).mappings.get(name)
-    except MappingFileError as error:
-        current.note(f"Which fields are mapped is not known: {error}")
-        return None
 
 
 def _not_found(current: Session, error: int) -> ExitCode:

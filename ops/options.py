@@ -31,6 +31,14 @@ def read_wait(text: str) -> timedelta:
         raise typer.BadParameter(str(error)) from error
 
 
+def read_age(text: str) -> timedelta:
+    """Read an age: ``90m``, ``2h``, ``7d``; a usage error where it is none."""
+    try:
+        return parse_duration(text)
+    except MalformedDurationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Limit: TypeAlias = Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="At most so many rows.")]
 After: TypeAlias = Annotated[int, typer.Option(min=0, help="Begin after this number, to page on.")]
@@ -46,4 +54,25 @@ Timeout: TypeAlias = Annotated[
     typer.Option(
         parser=read_wait, metavar="DURATION", help="Wait so long for the answer; RECOUPLE_COMMAND_TIMEOUT by default."
     ),
+]
+
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where nobody can be asked.")]
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Order nothing, only say what would happen.")]
+TheError: TypeAlias = Annotated[
+    int | None,
+    typer.Argument(metavar="ERROR", min=1, help="Its number, as `recouple errors` lists it.", show_default=False),
+]
+TheCoupling: TypeAlias = Annotated[
+    int | None, typer.Option("--coupling", metavar="N", min=1, help="A coupling by its number, instead of an error.")
+]
+Revision: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--revision", metavar="N", min=1, help="Only if this is still the error's revision, else refuse."),
+]
+Watch: TypeAlias = Annotated[
+    bool, typer.Option("--watch", help="Go on showing it until Ctrl-C; with --json a line for every change.")
+]
+Every: TypeAlias = Annotated[
+    timedelta | None,
+    typer.Option("--every", parser=read_wait, metavar="DURATION", help="How often --watch looks; 2s by default."),
 ]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, text
 
 from store.sets import Statement
 
@@ -30,6 +30,13 @@ _END = Statement(
 )
 
 
+# Those that hold a row join each other, and under load it is never free. For a table PostgreSQL keeps a queue.
+_IN_TURN = text("LOCK TABLE pauses IN EXCLUSIVE MODE")
+
+RECOUPLE = "recouple"
+"""Who pauses a mapping, where nobody ordered it."""
+
+
 class Scope(StrEnum):
     """What is paused."""
 
@@ -43,7 +50,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """One app or mapping that is paused.
 
     Attributes:
-        by: Who ordered it; ``recouple``, where the limit of the mapping did it.
+        by: Who ordered it; ``RECOUPLE``, where the limit of the mapping did it.
         reason: Why, in the operator's words; never logged.
         error: The ``limit_exceeded`` error, where the limit did it.
     """
@@ -112,9 +119,9 @@ def read(connection: Connection) -> Pauses:
 
 
 def hold(connection: Connection) -> Pauses:
-    """Return all that is paused, and keep it from being resumed before this transaction ends.
+    """Return all that is paused, and keep every pause from being ended before this transaction ends.
 
-    Whoever puts work off because of a pause holds it: what comes after would else wake only what was put off before.
+    Whoever puts work off because of a pause holds it: its end would else wake only what was put off before.
     """
     return Pauses(map(_pause, _HOLD.run(connection)))
 
@@ -129,6 +136,8 @@ def begin(connection: Connection, pauses: Collection[Pause]) -> set[tuple[Scope,
 
 def end(connection: Connection, scope: Scope, name: str) -> Pause | None:
     """End the pause of this app or mapping and return what it was; waits for those that hold it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_IN_TURN)
     found = _END.run(connection, {"scope": scope, "name": name}).one_or_none()
     return None if found is None else _pause(found)
 

@@ -31,6 +31,7 @@ from store.model import OpenError, Side
 from workers.context import Context
 from workers.deciding import Decided, decide_touched
 from workers.gates import both_loaded
+from workers.holding import hold_up
 from workers.log_lines import Line
 from workers.mapping import Mapping
 from workers.rules.desk import Desk
@@ -64,7 +65,9 @@ def settle_arrivals(conn: Connection, context: Context, keys: Collection[Key], n
     """Settle the fate of these uncoupled records."""
     mappings, tables = context.file.mappings, loaded_store.all(conn)
     known = {key for key in keys if key[0] in mappings and both_loaded(mappings[key[0]], tables)}
-    known -= _hold_paused(conn, context, known, now)
+    pauses = pause_store.read(conn)
+    paused = {key for key in known if pauses.of(mappings[key[0]]) is not None}
+    known -= paused
     around = _look_around(conn, context, known)
     partners = {(key[0], one) for key, found in around.candidates.items() if found.total == 1 for one in found.records}
     images = record_store.lock(conn, {record for _, record in known | partners})
@@ -87,17 +90,12 @@ def settle_arrivals(conn: Connection, context: Context, keys: Collection[Key], n
     told = write_desk(conn, context, desk, decided, bench.touches)
     told += _write_arrivals(conn, context, bench, now)
     reconsider(conn, bench.taken, now)
+    hold_up(conn, context.file, [_due(key, now) for key in sorted(paused)])
     return Settled(told, bench, decided)
 
 
-def _hold_paused(conn: Connection, context: Context, keys: Collection[Key], now: datetime) -> set[Key]:
-    """Put off the records of mappings that are paused; they are matched when the pause ends."""
-    pauses = pause_store.hold(conn)
-    paused = {key for key in keys if pauses.of(context.file.mappings[key[0]]) is not None}
-    due_store.hold(
-        conn, [Due(kind=DueKind.HELD, record=record, mapping=name, due_at=now) for name, record in sorted(paused)]
-    )
-    return paused
+def _due(key: Key, now: datetime) -> Due:
+    return Due(kind=DueKind.ARRIVAL, record=key[1], mapping=key[0], due_at=now)
 
 
 def reconsider(conn: Connection, keys: Collection[Key], now: datetime) -> None:
@@ -173,10 +171,13 @@ class Ambiguity(NamedTuple):
 def tell_ambiguities(conn: Connection, context: Context, told: Sequence[Ambiguity], now: datetime) -> list[Line]:
     """Write and publish the ``match_ambiguous`` errors that began, changed or ended."""
     messages = []
-    for situation, error, event, resolution in told:
-        if error is None:
+    for situation, found, event, resolution in told:
+        if found is None:
             continue
-        ending = Ending(at=now, resolution=resolution, by=error.resolved_by) if event is ErrorEvent.RESOLVED else None
+        error, ending = found, None
+        if event is ErrorEvent.RESOLVED:  # which an operator sees, so its revision grows
+            error = replace(error, revision=error.revision + 1)
+            ending = Ending(at=now, resolution=resolution, by=error.resolved_by)
         data = report(situation, error, ending)
         name = f"error-{data.error}-{data.revision}-{event}"
         messages.append(ErrorMessage(id=name, event=event, report=data, at=now))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,14 +11,11 @@ from store import brake_levels as level_store
 from store import errors as error_store
 from store import pauses as pause_store
 from store.brake_levels import Level
-from store.pauses import Pause, Scope
+from store.pauses import Scope
 from workers.rules.decide import decide
 from workers.rules.desk import Desk
 from workers.rules.limits import ONE, Limited, counted, leaked, limit_exceeded, limit_of, wanted
 from workers.rules.situation import Decision, Situation
-
-RECOUPLE = "recouple"
-"""Who pauses a mapping, where nobody ordered it."""
 
 
 def brake(
@@ -27,7 +24,7 @@ def brake(
     """Return the decisions as they may be carried out; those of a mapping that has passed a limit only hold.
 
     What operators ordered of single couplings is neither counted nor held up. Call it once in a transaction, after
-    the couplings were locked and before anything of the decisions is written.
+    the couplings were locked; ``write_desk`` writes the pauses and their errors.
     """
     counts = wanted(decisions)
     if not counts:
@@ -39,8 +36,8 @@ def brake(
     stopped = paused | {name: f"{Scope.MAPPING} {name}" for name in passed}
     taken = {what: levels[what] + (0 if what.mapping in stopped else count * ONE) for what, count in counts.items()}
     level_store.save(conn, {what: Level(level, desk.now) for what, level in taken.items()})
-    if passed:
-        _pause(conn, desk, {name: (what, counts[what]) for name, what in passed.items()})
+    for (name, what), number in zip(passed.items(), error_store.numbers(conn, len(passed)), strict=True):
+        desk.limits_passed.append(limit_exceeded(desk.file.mappings[name], what, counts[what], number, desk.now))
     return [_held(*one, stopped[one[0].mapping.name]) if one[0].mapping.name in stopped else one for one in decisions]
 
 
@@ -52,28 +49,13 @@ def _levels(conn: Connection, desk: Desk, counts: Collection[Limited]) -> dict[L
 
 def _paused_meanwhile(conn: Connection, desk: Desk, counts: Iterable[Limited]) -> dict[str, str]:
     """Mappings that were paused since we looked, by whoever held their levels before us, and what pauses them."""
-    pauses = pause_store.hold(conn)
+    pauses = pause_store.read(conn)
     found = {what.mapping: pauses.of(desk.file.mappings[what.mapping]) for what in counts}
     return {name: paused for name, paused in found.items() if paused is not None}
 
 
 def _limit(desk: Desk, what: Limited) -> int:
     return limit_of(desk.file.mappings[what.mapping], what.action)
-
-
-def _pause(conn: Connection, desk: Desk, passed: Mapping[str, tuple[Limited, int]]) -> None:
-    """Pause these mappings, and open an error for each that nobody had paused meanwhile."""
-    numbers = error_store.numbers(conn, len(passed))
-    reports = {
-        name: limit_exceeded(desk.file.mappings[name], what, count, number, desk.now)
-        for (name, (what, count)), number in zip(passed.items(), numbers, strict=True)
-    }
-    pauses = [
-        Pause(scope=Scope.MAPPING, name=name, at=desk.now, by=RECOUPLE, error=report.error)
-        for name, report in reports.items()
-    ]
-    begun = pause_store.begin(conn, pauses)
-    desk.limits_passed += [report for name, report in reports.items() if (Scope.MAPPING, name) in begun]
 
 
 def _held(situation: Situation, decision: Decision, paused: str) -> tuple[Situation, Decision]:

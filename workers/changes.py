@@ -53,8 +53,8 @@ def handle_changes(conn: Connection, context: Context, deliveries: Sequence[Deli
     desk = fill_desk(conn, context, fresh, now)
     touches, at_fault = lay(desk, context, fresh)
     handled_store.forget(conn, [(event.app, event.message.id) for event in at_fault])
-    decided = decide_touched(conn, desk)
     arrived, outside = note_arrivals(conn, context, desk)
+    decided = decide_touched(conn, desk)
     touches = [_queued(touch) if (touch.rule, touch.record) in arrived else touch for touch in touches]
     touches = [_ignored(context, touch) if (touch.rule, touch.record) in outside else touch for touch in touches]
     told = write_desk(conn, context, desk, decided, touches)

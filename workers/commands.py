@@ -125,7 +125,8 @@ def refuse_failed(conn: Connection, context: Context, delivery: Delivery, now: d
 
 def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer | None, list[Line]]:
     try:
-        carried = HANDLERS[type(command.order)](conn, context, command, now)
+        with conn.begin_nested():  # a refusal leaves nothing behind, not even the row of a record that it locked
+            carried = HANDLERS[type(command.order)](conn, context, command, now)
     except RefusedError as refusal:
         error = None if refusal.error is None else decode_json(encode_json(refusal.error))
         return Refused(command=command.name, code=refusal.code, detail=str(refusal), error=error), []

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from messages.commands import Command, Couple, Keep, RefusalCode
-from messages.errors import ErrorEvent
+from messages.errors import ErrorEvent, Handling
 from messages.records import RecordRef
 from messages.values import Value
 from store import arrivals as arrival_store
@@ -20,10 +20,12 @@ from workers.arrivals import Ambiguity, reconsider, tell_ambiguities
 from workers.carried import Carried
 from workers.context import Context
 from workers.deciding import decide_touched
+from workers.handling import handling_of
 from workers.log_lines import Line
 from workers.mapping import Mapping
 from workers.refusal import RefusedError
 from workers.rules.desk import Desk, Touch
+from workers.rules.error_life import handled
 from workers.settling import new_coupling, uncoupled_situation
 from workers.writing import write_desk
 
@@ -54,13 +56,14 @@ def couple(conn: Connection, context: Context, command: Command, now: datetime) 
         Touch(record=record, word="coupled", coupling=coupling.id, rule=mapping.name) for record in (left, right)
     ]
     told = write_desk(conn, context, desk, decide_touched(conn, desk), touches)
-    told += end_arrivals(conn, context, desk, [(mapping.name, left), (mapping.name, right)], "couple")
-    reconsider(conn, [(mapping.name, left), (mapping.name, right)], now)
+    effect = f"coupled as {coupling.id} under {mapping.name}"
+    keys = [(mapping.name, left), (mapping.name, right)]
+    told += end_arrivals(conn, context, desk, keys, handling_of(command, 0, now, effect))
+    reconsider(conn, keys, now)
     after = desk.couplings[coupling.id]
     result: dict[str, Value] = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}
     if after.error is not None:
         result["error"] = after.error.number
-    effect = f"coupled as {coupling.id} under {mapping.name}"
     return Carried(result=result, lines=told, records=(str(left), str(right)), effect=effect)
 
 
@@ -98,10 +101,19 @@ def _refuse_coupled(desk: Desk, mapping: Mapping, record: RecordRef) -> None:
 
 
 def end_arrivals(
-    conn: Connection, context: Context, desk: Desk, keys: list[tuple[str, RecordRef]], resolution: str
+    conn: Connection, context: Context, desk: Desk, keys: list[tuple[str, RecordRef]], ordered: Handling
 ) -> list[Line]:
-    """Records that waited to be matched wait no more; their ambiguity is settled, by what ``resolution`` names."""
+    """Records that waited to be matched wait no more; their ambiguity is settled by what was ordered."""
     ended = arrival_store.lock(conn, keys)
     arrival_store.remove(conn, keys)
-    told = [Ambiguity(uncoupled_situation(desk, one), one.error, ErrorEvent.RESOLVED, resolution) for one in ended]
+    told = [
+        Ambiguity(
+            uncoupled_situation(desk, one),
+            handled(one.error, replace(ordered, revision=one.error.revision)),
+            ErrorEvent.RESOLVED,
+            ordered.command,
+        )
+        for one in ended
+        if one.error is not None
+    ]
     return tell_ambiguities(conn, context, told, desk.now)

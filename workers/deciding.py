@@ -34,7 +34,7 @@ def decide_touched(conn: Connection, desk: Desk) -> list[Decided]:
     pairs = [(one, desk.file.mappings[one.mapping]) for one in open_couplings if one.mapping in desk.file.mappings]
     if not pairs:
         return []
-    pauses = pause_store.hold(conn)
+    pauses = pause_store.read(conn)
     situations = [msgspec.structs.replace(one, paused=pauses.of(one.mapping)) for one in look_at(conn, desk, pairs)]
     allowed = brake(conn, desk, [(situation, decide(situation)) for situation in situations])
     decided = [Decided(situation=situation, decision=decision) for situation, decision in allowed]

@@ -60,7 +60,7 @@ def resume(conn: Connection, context: Context, command: Command, now: datetime) 
             raise _unknown(context.file, scope, name)
         raise _not_paused(scope, name)
     mappings = _mappings(context.file, scope, name)
-    level_store.reset(conn, [one.name for one in mappings])  # before the pause, as batches lock them
+    level_store.reset(conn, [one.name for one in mappings])  # the pauses come last, as in a batch
     ended = pause_store.end(conn, scope, name)
     if ended is None:
         raise _not_paused(scope, name)

@@ -22,6 +22,7 @@ from store.model import CouplingStatus, OpenError
 from workers.carried import Carried
 from workers.context import Context
 from workers.deciding import Decided, look_at
+from workers.handling import handling_of
 from workers.log_lines import Line
 from workers.mapping import MappingFile
 from workers.refusal import RefusedError
@@ -61,7 +62,9 @@ def resolve_coupling(
     situation = situation_of(conn, desk, number)
     assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
     _refuse_stale(order, situation)
-    decided = carry_out(situation, order, handling_of(command, situation, now))
+    error = situation.coupling.error
+    handling = handling_of(command, 0 if error is None else error.revision, now)
+    decided = carry_out(situation, order, handling)
     lines = write_resolved(conn, context, desk, [decided])
     records = tuple(str(one) for one in (situation.coupling.left, situation.coupling.right) if one is not None)
     result = _result(decided, desk) | ({"records": list(records)} if isinstance(order, RemoveCoupling) else {})
@@ -127,14 +130,6 @@ def situation_of(conn: Connection, desk: Desk, number: int) -> Situation:
         raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
     [situation] = look_at(conn, desk, [(coupling, mapping)])
     return msgspec.structs.replace(situation, paused=pause_store.read(conn).of(mapping))
-
-
-def handling_of(command: Command, situation: Situation, now: datetime) -> Handling:
-    """Who orders what, why, and which revision was found: the audit on the error."""
-    error = situation.coupling.error
-    by = command.source if command.user_id is None else f"{command.source} ({command.user_id})"
-    revision = 0 if error is None else error.revision
-    return Handling(at=now, command=command.name, id=command.id, by=by, reason=command.reason, revision=revision)
 
 
 def _refuse_stale(order: Target, situation: Situation) -> None:

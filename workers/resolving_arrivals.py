@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from messages.commands import Command, Dismiss, RefusalCode, Retry, Target
-from messages.errors import ErrorEvent, ErrorReport, ErrorStatus, Handling
+from messages.errors import ErrorEvent, ErrorReport, ErrorStatus
 from messages.records import RecordRef
 from messages.values import Value
 from store import arrivals as arrival_store
@@ -21,6 +21,7 @@ from store.model import OpenError
 from workers.arrivals import Ambiguity, tell_ambiguities
 from workers.carried import Carried
 from workers.context import Context
+from workers.handling import handling_of
 from workers.refusal import RefusedError
 from workers.rules.desk import Desk
 from workers.rules.error_life import handled
@@ -87,6 +88,7 @@ def _dismiss(conn: Connection, one: Waiting, command: Command, now: datetime) ->
 def _match_again(conn: Connection, one: Waiting, command: Command, now: datetime) -> Ambiguity:
     """In a transaction of its own, as every arrival is matched."""
     noted = msgspec.structs.replace(_noted(one.error, command, MATCHED, now), resolution=None, resolved_by=None)
+    noted = msgspec.structs.replace(noted, revision=one.error.revision + 1)
     arrival = one.arrival
     arrival_store.put(conn, [msgspec.structs.replace(arrival, error=noted)])
     due_store.put(conn, [Due(kind=DueKind.ARRIVAL, record=arrival.record, mapping=arrival.mapping, due_at=now)])
@@ -94,17 +96,7 @@ def _match_again(conn: Connection, one: Waiting, command: Command, now: datetime
 
 
 def _noted(error: OpenError, command: Command, effect: str, now: datetime) -> OpenError:
-    by = command.source if command.user_id is None else f"{command.source} ({command.user_id})"
-    handling = Handling(
-        at=now,
-        command=command.name,
-        id=command.id,
-        by=by,
-        reason=command.reason,
-        revision=error.revision,
-        effect=effect,
-    )
-    return msgspec.structs.replace(handled(error, handling), revision=error.revision + 1)
+    return handled(error, handling_of(command, error.revision, now, effect))
 
 
 def _record(told: ErrorReport) -> RecordRef:

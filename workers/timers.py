@@ -21,7 +21,7 @@ from store import pauses as pause_store
 from store import records as record_store
 from store.due import Due, DueKind
 from store.model import CouplingStatus, InstructionState
-from store.pauses import Pauses, is_pause
+from store.pauses import Pauses
 from workers.arrivals import match_arrivals
 from workers.bulk.chunks import run_chunk
 from workers.context import Context
@@ -98,12 +98,10 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
         touches += lay_applied(desk, applied, instructed, None)
     _send_again(conn, desk, items, now)
     silent = _unanswered(conn, desk, items, now)
-    woken = {item.coupling: None for item in items if item.kind is DueKind.WAKE and item.coupling is not None}
-    waking = [number for number in woken if number in desk.couplings]
+    waking = [item.coupling for item in items if item.kind is DueKind.WAKE and item.coupling in desk.couplings]
     desk.decide.update(dict.fromkeys(waking))
-    decided = decide_touched(conn, desk)
-    _still_held(conn, desk, waking)
-    return write_desk(conn, context, desk, [*silent, *decided], touches)
+    desk.woken.update(waking)
+    return write_desk(conn, context, desk, [*silent, *decide_touched(conn, desk)], touches)
 
 
 def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> None:
@@ -127,20 +125,6 @@ def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetim
             desk.put(coupling)
             desk.resend.append((coupling.id, again))
     due_store.put(conn, paused)
-
-
-def _still_held(conn: Connection, desk: Desk, woken: Sequence[int]) -> None:
-    """Couplings that were woken by the end of one pause, and held by the next as if it were the same."""
-    couplings = [(desk.was(number), desk.couplings[number]) for number in woken]
-    held = [after for before, after in couplings if before is not None and before.held_by == after.held_by]
-    due_store.hold(
-        conn,
-        [
-            Due(kind=DueKind.HELD, coupling=one.id, mapping=one.mapping, due_at=desk.now)
-            for one in held
-            if is_pause(one.held_by)
-        ],
-    )
 
 
 def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> list[Decided]:

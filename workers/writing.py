@@ -23,13 +23,15 @@ from store import instructions as instruction_store
 from store import log as log_store
 from store import matches as match_store
 from store import outbox as outbox_store
+from store import pauses as pause_store
 from store import records as record_store
 from store import waits as wait_store
 from store.due import Due, DueKind
 from store.model import Coupling, CouplingStatus, InstructionState, Sent, Side, Wait
-from store.pauses import is_pause
+from store.pauses import RECOUPLE, Pause, Scope, is_pause
 from workers.context import Context
 from workers.deciding import Decided
+from workers.holding import hold_up
 from workers.log_lines import Line
 from workers.mapping import Confirms
 from workers.pacing import pace
@@ -46,6 +48,7 @@ def write_desk(
     now = desk.now
     decided = _numbered(conn, desk, decided)
     sent, again, turns = _take_turns(conn, desk, decided)
+    _begin_pauses(conn, desk)
     messages = _error_messages(desk, decided)
     record_store.save(conn, desk.changed_images())
     record_store.mark_apart(conn, desk.apart)
@@ -61,9 +64,9 @@ def write_desk(
         turns,
     )
     _write_due(conn, desk, sent)
-    _hold(conn, desk, changed)
     _write_creates(conn, desk, sent)
     log_store.append(conn, log_lines(decided, touches, now))
+    _hold(conn, desk, decided)
     return lines(decided, sent, touches, desk.traces) + limit_lines(desk.limits_passed)
 
 
@@ -96,6 +99,16 @@ def _numbered(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> list[
         else:
             result.append(one)
     return result
+
+
+def _begin_pauses(conn: Connection, desk: Desk) -> None:
+    """Pause the mappings that have passed a limit; of one that is paused by now nothing new is told."""
+    pauses = [
+        Pause(scope=Scope.MAPPING, name=one.mapping, at=desk.now, by=RECOUPLE, error=one.error)
+        for one in desk.limits_passed
+    ]
+    begun = pause_store.begin(conn, pauses)
+    desk.limits_passed = [one for one in desk.limits_passed if (Scope.MAPPING, one.mapping) in begun]
 
 
 def _error_messages(desk: Desk, decided: Iterable[Decided]) -> list[ErrorMessage]:
@@ -179,14 +192,15 @@ def _overtaken(desk: Desk, sent: Sequence[tuple[int, Sent]]) -> list[tuple[int, 
     return found
 
 
-def _hold(conn: Connection, desk: Desk, changed: Sequence[Coupling]) -> None:
+def _hold(conn: Connection, desk: Desk, decided: Sequence[Decided]) -> None:
     """What a pause holds from now on is decided when the pause ends."""
     held = []
-    for coupling in changed:
-        before = desk.was(coupling.id)
-        if is_pause(coupling.held_by) and (before is None or before.held_by != coupling.held_by):
-            held.append(Due(kind=DueKind.HELD, coupling=coupling.id, mapping=coupling.mapping, due_at=desk.now))
-    due_store.hold(conn, held)
+    for one in decided:
+        coupling, before = one.decision.coupling, desk.was(one.situation.coupling.id)
+        new = before is None or before.held_by != coupling.held_by or coupling.id in desk.woken
+        if one.decision.word == "paused" and new and is_pause(coupling.held_by):
+            held.append(Due(kind=DueKind.WAKE, coupling=coupling.id, mapping=coupling.mapping, due_at=desk.now))
+    hold_up(conn, desk.file, held)
 
 
 def _write_due(conn: Connection, desk: Desk, sent: Sequence[tuple[int, Sent]]) -> None:

@@ -40,6 +40,8 @@ from workers.rules.matching import match_values
 
 JOBS_AT_ONCE = 100
 """So many running jobs are looked through for one that does the same."""
+VALUES_PER_RECORD = 10
+"""So many values are forgotten in a transaction for each record that is looked at in another one: it is less work."""
 
 
 def couple_matching(conn: Connection, context: Context, command: Command, now: datetime) -> Carried:
@@ -147,5 +149,6 @@ def _rest(chunk: Chunk) -> Step:
 
 def _clean(chunk: Chunk) -> Step:
     """Forget what the records are matched by; from the next key on."""
-    key = match_store.forget(chunk.conn, chunk.mapping.name, chunk.place.record.key, chunk.job.chunk)
+    limit = VALUES_PER_RECORD * chunk.job.chunk
+    key = match_store.forget(chunk.conn, chunk.mapping.name, chunk.place.record.key, limit)
     return Step(cursor=None if key is None else chunk.place.cursor(key))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from messages.errors import Handling
 from messages.records import RecordRef
 from messages.values import Value
 from store import couplings as coupling_store
@@ -24,6 +25,7 @@ from workers.bulk.pairing import Found
 from workers.context import Context
 from workers.coupling import end_arrivals
 from workers.deciding import decide_touched
+from workers.handling import named
 from workers.log_lines import Line
 from workers.mapping import Mapping
 from workers.rules.desk import Desk, Touch
@@ -89,7 +91,9 @@ def couple_pairs(chunk: Chunk, desk: Desk, pairs: Sequence[tuple[RecordRef, Reco
     decided = decide_touched(conn, desk)
     lines = write_desk(conn, context, desk, decided, touches)
     keys = [(mapping.name, record) for pair in pairs for record in pair]
-    lines += end_arrivals(conn, context, desk, keys, job.name)
+    by, effect = named(job.by, job.user_id), "coupled by what it matches"
+    ordered = Handling(at=chunk.now, command=job.name, id=job.command, by=by, reason=job.reason, effect=effect)
+    lines += end_arrivals(conn, context, desk, keys, ordered)
     reconsider(conn, keys, chunk.now)
     counted = count(decided)
     return lines, Counters(coupled=len(pairs), modified=counted.modified, failed=counted.failed)

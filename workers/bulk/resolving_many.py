@@ -17,6 +17,7 @@ from workers.brake import brake
 from workers.bulk.counting import count
 from workers.context import Context
 from workers.deciding import Decided, look_at
+from workers.handling import named
 from workers.log_lines import Line
 from workers.refusal import RefusedError
 from workers.resolving import carry_out, write_resolved
@@ -58,5 +59,5 @@ def resolve_many(
 
 def _handling(job: Job, coupling: Coupling, now: datetime) -> Handling:
     revision = 0 if coupling.error is None else coupling.error.revision
-    by = job.by if job.user_id is None else f"{job.by} ({job.user_id})"
+    by = named(job.by, job.user_id)
     return Handling(at=now, command=job.name, id=job.command, by=by, reason=job.reason, revision=revision)

@@ -3,7 +3,7 @@
 ================== ========================================================================================
 command            applies when
 ================== ========================================================================================
-remove_coupling    always, until the coupling is closed
+remove_coupling    until the coupling is closed
 retry              an error is open; of a ``no_answer``, an instruction waits for its answer
 synchronize        both records exist
 restore_record     exactly one of them is gone
@@ -13,8 +13,9 @@ couple             a record that is not coupled matches several
 resume             a limit has paused the mapping
 ================== ========================================================================================
 
-While a decision is in flight only ``remove_coupling``, and ``retry`` of a ``no_answer``, apply; while the coupling is
-paused only ``remove_coupling`` and ``dismiss``.
+While a decision is in flight only ``remove_coupling``, and ``retry`` of a ``no_answer``, apply, paused or not; else,
+while the coupling is paused, only ``remove_coupling`` and ``dismiss``. To the error of a record that was coupled and
+never found only ``dismiss`` applies: its coupling is closed.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def applicable(situation: Situation) -> tuple[str, ...]:
     coupling, error = situation.coupling, situation.coupling.error
     if error is not None and error.kind is ErrorKind.MATCH_AMBIGUOUS:
         return ("couple", "retry", "dismiss")
-    if coupling.status is CouplingStatus.CLOSED:
-        return ()
-    if waiting(coupling):
-        return ("retry", "remove_coupling") if unanswered(situation) else ("remove_coupling",)
     is_open = error is not None and error.status is not ErrorStatus.RESOLVED
     integration = error is not None and error.kind.family is Family.INTEGRATION
+    if coupling.status is CouplingStatus.CLOSED:
+        return ("dismiss",) if is_open and integration else ()
+    if waiting(coupling):
+        return ("retry", "remove_coupling") if unanswered(situation) else ("remove_coupling",)
     if held_by(situation) is not None:
         return ("dismiss", "remove_coupling") if is_open and integration else ("remove_coupling",)
     found = []

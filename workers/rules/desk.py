@@ -77,6 +77,7 @@ class Desk:
         record_traces: The same per record that changed, for those that are not coupled yet.
         instructed: Instructions that this batch answers or names, by id.
         echoed: Creates in flight that a record, still unknown to us, might be the echo of.
+        woken: Numbers of couplings that timers have woken: what held them, and holds them again, is noted again.
         limits_passed: New errors of mappings that are paused because they passed a limit; their numbers are given.
     """
 
@@ -100,6 +101,7 @@ class Desk:
         self.instructed: Lookup[str, Instructed] = {}
         self.echoed: Lookup[RecordRef, tuple[str, ...]] = {}
         self.limits_passed: list[ErrorReport] = []
+        self.woken: set[int] = set()
         self._by_record: dict[RecordRef, list[int]] = {}
         for coupling in couplings:
             self.add(coupling)

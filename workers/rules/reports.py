@@ -123,7 +123,7 @@ def _failure(situation: Situation, error: OpenError) -> str:
         return (
             f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns the value that it is "
             f"sent for {error.field} into another one, and the other app turns it back. Make the two apps agree on its "
-            "form."
+            "form, then synchronize."
         )
     if failed is None:
         return "An app could not be instructed. See the synchronization log of the record."
@@ -136,10 +136,7 @@ def _failure(situation: Situation, error: OpenError) -> str:
             "known. See that its connector runs: a late answer settles this error, and retry asks once more."
         )
     said = f": {_words(situation, error)}" if error.words else ""
-    return (
-        f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app} and retry; "
-        "the next change tries again, too."
-    )
+    return f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}, then retry."
 
 
 def _words(situation: Situation, error: OpenError) -> str:

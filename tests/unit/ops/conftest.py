@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.ops.samples import World
+from tests.unit.ops.samples import RECOUPLE, World
 
 
 @pytest.fixture
@@ -23,3 +25,14 @@ def world(bare: World) -> World:
     """The same, set up."""
     assert bare.run("setup").exit_code == 0
     return bare
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[World]:
+    """A world in which commands are carried out, jobs too."""
+    command = [*RECOUPLE, "work", "--role", "commands", "--role", "relay", "--role", "timers"]
+    environ = {**os.environ, **world.environ}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as worker:
+        yield world
+        worker.terminate()
+        assert worker.wait(20) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,8 @@ from typing import Any
 import msgspec
 from typer.testing import CliRunner, Result
 
+from messages.codec import Limits, decode_command
+from messages.commands import Command
 from messages.dead import DeadLetter, DeadReason
 from messages.dead_letters import encode_dead
 from messages.errors import Difference, ErrorKind, ErrorReport, ErrorSide, ErrorStatus
@@ -24,7 +28,7 @@ from store import errors as error_store
 from store import log as log_store
 from store import records as record_store
 from store.connect import open_store
-from store.model import Coupling, Image, LogLine
+from store.model import Coupling, Form, Image, LogLine, OpenError
 from workers.settings import Settings, read_settings
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -86,6 +90,30 @@ class World:
         assert result.exit_code == exit_code, result.output
         return msgspec.json.decode(result.stdout)
 
+    def fill_conflict(self) -> None:
+        """Put coupling 1 into the store, with its update conflict, error 12 at revision 3: the name is disputed."""
+        report = conflict(
+            12,
+            coupling=1,
+            right=ErrorSide(app="sales", table="account", key="9", exists=True, version=4),
+            differences=(Difference(field="name", contested=True, base="A", left="Adatum", right="ADATUM"),),
+            actions=("synchronize", "retry", "remove_coupling"),
+        )
+        error = OpenError(
+            number=12, kind=ErrorKind.UPDATE_CONFLICT, revision=3, opened_at=NOW, contested=("name",), seen="s"
+        )
+        base = {"name": Form(left="A", right="A"), "city": Form(left="Ulm", right="Ulm")}
+        left = {"name": "Adatum", "city": "Ulm", "phone": "0731"}
+        right = {"fullname": "ADATUM", "town": "Ulm", "tel": "0731"}
+        self.fill(
+            errors=[report],
+            couplings=[coupling(bc("10000"), sales("9"), based=True, base=base, error=error)],
+            images=[
+                Image(record=bc("10000"), exists=True, version=17, fields=left, versions=dict.fromkeys(left, 17)),
+                Image(record=sales("9"), exists=True, version=4, fields=right, versions=dict.fromkeys(right, 4)),
+            ],
+        )
+
     def fill(
         self,
         *,
@@ -102,6 +130,31 @@ class World:
             record_store.save(conn, images)
             log_store.append(conn, lines)
         store.close()
+
+    def ask(self, *arguments: str, answer: str) -> tuple[int, str, str]:
+        """Run ``recouple`` where somebody sits at a terminal and answers; return exit code, stdout and stderr."""
+        inner, outer = os.openpty()
+        try:
+            os.write(inner, f"{answer}\n".encode())
+            environ = {**os.environ, **self.environ}
+            done = subprocess.run(
+                [*RECOUPLE, *arguments],
+                stdin=outer,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            os.close(inner)
+            os.close(outer)
+        return done.returncode, done.stdout, done.stderr
+
+    def ordered(self) -> list[Command]:
+        """The commands that wait for a worker."""
+        waiting = self.broker.peek("recouple.commands", 100)
+        return [decode_command(one.body, one.properties, "recouple", Limits()) for one in waiting]
 
     def publish(self, *publications: Publication) -> None:
         """Put these into the broker."""

@@ -17,7 +17,7 @@ def coupled(world: World) -> World:
         couplings=[
             coupling(bc("1"), sales("a")),
             coupling(bc("2/x"), sales("b"), error=error),
-            coupling(bc("3"), None, mapping="contact", status=CouplingStatus.CREATING),
+            coupling(bc("3"), None, mapping="contact", status=CouplingStatus.CREATING, held_by="app bc"),
         ],
         images=[Image(record=bc("1"), exists=True, version=17), Image(record=sales("a"), exists=False, version=4)],
     )
@@ -34,10 +34,11 @@ def test_a_row_says_how_the_records_stand(coupled: World) -> None:
         "left": {"app": "bc", "table": "customer", "key": "1", "exists": True, "version": 17},
         "right": {"app": "sales", "table": "account", "key": "a", "exists": False, "version": 4},
         "error": None,
+        "paused": None,
     }
     assert (second["status"], second["error"]) == ("skipped", 12)
     assert (second["left"]["exists"], second["left"]["version"]) == (None, None)
-    assert (third["status"], third["right"]) == ("creating", None)
+    assert (third["status"], third["right"], third["paused"]) == ("creating", None, "app bc")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from messages.errors import Confidence, ErrorKind, ErrorReport, ErrorSide, ErrorStatus
+from messages.errors import Confidence, ErrorKind, ErrorReport, ErrorSide, ErrorStatus, Handling
 from messages.values import encode_json
 from ops.errors_view import errors_table
 from ops.printing import make_console
@@ -38,10 +38,17 @@ def test_a_list_fits_the_terminal_and_cuts_no_key(width: int) -> None:
     lines = rendered(width, conflict(12), conflict(1234, key=LONG, kind=ErrorKind.REFERENCE_NOT_COUPLED))
     assert max(map(len, lines)) <= width
     # Column by column, as a folded cell goes on below.
-    start = lines[0].index("left"), lines[0].index("right")
+    start = lines[0].index("records"), lines[0].index("what")
     assert LONG in "".join(line[slice(*start)].strip() for line in lines)
-    assert lines[1].split()[0] == "12"
-    assert lines[1].rstrip().endswith("2h    3")
+    assert lines[1].split()[:4] == ["12", "2h", "3", "update_conflict"]
+
+
+def test_a_row_says_what_applies_and_how_the_app_failed() -> None:
+    """If it failed, an operator would have to open every error to see what can be done about it."""
+    lines = rendered(140, msgspec.structs.replace(failure(2), actions=("retry", "remove_coupling", "dismiss")))
+    assert "retry, remove-coupling, dismiss" in lines[2]
+    assert "validation_failed" in lines[2]
+    assert [line for line in lines if "sales/account/9" in line]
 
 
 def test_a_key_cannot_drive_the_terminal(world: World) -> None:
@@ -76,6 +83,11 @@ def test_a_row_of_json_is_the_data_of_the_error_message(world: World) -> None:
         (["--record", "bc/customer/x/y"], [4]),
         (["--limit", "1", "--after", "1"], [2]),
         (["--after", "4"], []),
+        (["--status", "resolving"], [4]),
+        (["--app", "bc"], [1, 4]),
+        (["--older-than", "1h", "--all"], [1, 2, 3, 4]),
+        (["--newer-than", "1h"], []),
+        (["--fingerprint", "other"], []),
     ],
 )
 def test_filters_and_pages(world: World, options: list[str], numbers: list[int]) -> None:
@@ -84,6 +96,14 @@ def test_filters_and_pages(world: World, options: list[str], numbers: list[int])
     resolving = conflict(4, key="x/y", status=ErrorStatus.RESOLVING)
     world.fill(errors=[conflict(1), failure(2), resolved, resolving])
     assert [row["error"] for row in world.json("errors", *options)] == numbers
+
+
+@pytest.mark.parametrize(
+    "options", [["--app", "bcc"], ["--older-than", "yesterday"], ["--all", "--status", "open"], ["--every", "soon"]]
+)
+def test_a_wrong_filter_is_a_usage_error(world: World, options: list[str]) -> None:
+    """If it failed, a mistyped filter would show an empty list, as if all were well."""
+    assert world.run("errors", *options).exit_code == 2
 
 
 def test_a_page_says_how_to_get_the_next(world: World) -> None:
@@ -147,6 +167,49 @@ def test_show_tells_what_else_there_is_to_know(world: World) -> None:
         "resolved 2026-03-04 05:06:07Z: couple by ops/jane",
     )
     assert [words for words in expected if words not in shown] == []
+
+
+def test_show_ends_with_what_can_be_done_ready_to_be_typed(world: World) -> None:
+    """If it failed, a night operator would have to look up how a command is written."""
+    world.fill_conflict()
+    shown = world.run("show", "12").stdout
+    for line in (
+        "recouple synchronize 12 --keep left",
+        "recouple synchronize 12 --keep right",
+        "recouple synchronize 12 --value 'name=…'",
+        "recouple retry 12",
+        "recouple remove-coupling 12",
+    ):
+        assert f"  {line}  # " in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "line"),
+    [
+        (ErrorKind.DELETION_CONFLICT, "restore_record", "recouple restore 1  #"),
+        (ErrorKind.DELETION_CONFLICT, "delete_record", "recouple delete 1  #"),
+        (ErrorKind.LIMIT_EXCEEDED, "resume", "recouple resume --mapping customer"),
+        (ErrorKind.NO_ANSWER, "retry", "send the same instruction again"),
+        (ErrorKind.MATCH_AMBIGUOUS, "couple", "recouple couple 'bc/customer/a b' sales/account/2"),
+    ],
+)
+def test_every_action_has_its_line(world: World, kind: ErrorKind, action: str, line: str) -> None:
+    """If it failed, a command that applies would not be offered, or one that cannot be typed."""
+    right = ErrorSide(app="sales", table="account", key=None)
+    report = conflict(
+        1, key="a b", kind=kind, right=right, actions=(action,), candidates=("sales/account/2",), candidates_total=1
+    )
+    world.fill(errors=[report])
+    assert line in world.run("show", "1").stdout
+
+
+def test_show_tells_what_was_ordered(world: World) -> None:
+    """If it failed, a second operator would not know what the first has tried, and why."""
+    handled = Handling(at=NOW, command="retry", id="c1", by="ops/jane", reason="try", revision=2, effect="failed again")
+    world.fill(errors=[conflict(1, history=(handled,))])
+    shown = world.run("show", "1").stdout
+    for words in ("retry of revision 2", "ops/jane", "failed again", "because: try"):
+        assert words in shown
 
 
 def test_an_unknown_error_is_refused_in_words(world: World) -> None:

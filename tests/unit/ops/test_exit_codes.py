@@ -6,10 +6,19 @@ import pytest
 
 from tests.unit.ops.samples import World
 
-READERS = (["errors"], ["show", "1"], ["couplings"], ["log", "bc/customer/1"])
-LOOKING = ("errors", "show", "couplings", "log", "tap", "dead")
-COMMANDS = ("demo", "setup", "work", "publish", *LOOKING, "couple", "loaded")
-BROKERED = (["tap", "errors"], ["dead"], ["loaded", "bc/customer"], ["dead", "replay"])
+READERS = (["errors"], ["show", "1"], ["couplings"], ["log", "bc/customer/1"], ["jobs"], ["retry", "1", "--dry-run"])
+LOOKING = ("errors", "show", "couplings", "log", "jobs", "health", "tap", "dead")
+SETTLING = ("retry", "synchronize", "restore", "delete", "remove-coupling", "dismiss")
+ORDERING = ("couple", "loaded", "couple-matching", "retry-all", "purge", "pause", "resume")
+COMMANDS = ("demo", "setup", "work", "publish", *LOOKING, *SETTLING, *ORDERING)
+BROKERED = (
+    ["tap", "errors"],
+    ["dead"],
+    ["loaded", "bc/customer"],
+    ["dead", "replay"],
+    ["retry", "1"],
+    ["purge", "--yes"],
+)
 
 
 @pytest.mark.parametrize("arguments", [*READERS, *BROKERED])

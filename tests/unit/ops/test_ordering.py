@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
-
 import pytest
 
 from messages.codec import Limits, decode_command
 from messages.commands import Couple, Keep
-from tests.unit.ops.samples import RECOUPLE, World, bc, sales
+from tests.unit.ops.samples import World, bc, sales
 
 PAIR = ("bc/customer/1", "sales/account/a/b")
-
-
-@pytest.fixture
-def served(world: World) -> Iterator[World]:
-    """A world in which commands are carried out."""
-    command = [*RECOUPLE, "work", "--role", "commands", "--role", "relay"]
-    environ = {**os.environ, **world.environ}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as worker:
-        yield world
-        worker.terminate()
-        assert worker.wait(20) == 0
 
 
 def test_a_command_that_is_done_says_so_and_one_that_is_refused_why(served: World) -> None:
