@@ -87,7 +87,7 @@ class Stage:
         assert set(codes) <= {0}
         for worker in self.workers:
             worker.check_lines()
-            assert not [line for line in worker.lines if line["event"] in FAULTS]
+            assert [line for line in worker.lines if line["event"] in FAULTS] == []
 
     # --- what the apps and the operator say
 

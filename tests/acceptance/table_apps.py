@@ -1,4 +1,4 @@
-"""Two apps whose records live in tables, each with the reference adapter beside it as a process of its own."""
+"""Apps whose records live in tables, each with the reference adapter beside it as processes of its own."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Place(NamedTuple):
 class TableApp:
     """One app: its users work in the database, its adapters run beside it."""
 
-    def __init__(self, name: str, place: Place, folder: Path, table: AppTable) -> None:
-        self.name, self.table = name, table
+    def __init__(self, name: str, place: Place, folder: Path, *tables: AppTable) -> None:
+        self.name, self.tables, self.table = name, tables, tables[0]
         self.engine = sa.create_engine(place.database)
         self._config, self._folder = folder / f"{name}.toml", folder
         self._config.write_text(self._toml(place), encoding="utf-8")
@@ -91,66 +91,83 @@ class TableApp:
         self._started, self._environ = 0, dict(os.environ)
 
     def _toml(self, place: Place) -> str:
-        columns = ", ".join(f'"{column}"' for column in self.table.columns)
+        tables = "".join(
+            f'[tables.{table.wire}]\ntable = "{table.name}"\nkey = "{table.key}"\ncolumns = {list(table.columns)}\n'
+            for table in self.tables
+        )
         return f"""
 app = "{self.name}"
 broker = "{place.broker}"
 database = "{place.database}"
 namespace = "{place.namespace}"
-[tables.{self.table.wire}]
-table = "{self.table.name}"
-key = "{self.table.key}"
-columns = [{columns}]
+{tables}
 [tables.mark]
 table = "marks"
 key = "id"
 columns = ["x"]
 """
 
-    def create(self, rows: list[dict[str, Any]]) -> None:
-        """Create the tables with these rows; then install the adapter's."""
+    def create(self, *rows: list[dict[str, Any]]) -> None:
+        """Create the tables, each with its rows; then install the adapter's."""
         types = TYPES[self.engine.dialect.name]
         with self.engine.begin() as conn:
-            conn.exec_driver_sql(self.table.ddl.format_map(types))
+            for table in self.tables:
+                conn.exec_driver_sql(table.ddl.format_map(types))
             conn.exec_driver_sql(MARKS.format_map(types))
-        if rows:
-            self.insert(*rows)
+        for table, each in zip(self.tables, rows, strict=False):
+            if each:
+                self.insert(*each, table=table)
         self.adapter("install")
 
     # --- what its users do
 
-    def insert(self, *rows: Mapping[str, Any]) -> None:
+    # What is left out of ``table`` is done in the app's first one.
+
+    def insert(self, *rows: Mapping[str, Any], table: AppTable | None = None) -> None:
         """Create records."""
-        names = list(rows[0])
+        names, into = list(rows[0]), (table or self.table).name
         values = ", ".join(f":{name}" for name in names)
-        self.run(f"INSERT INTO {self.table.name} ({', '.join(names)}) VALUES ({values})", [dict(row) for row in rows])
+        self.run(f"INSERT INTO {into} ({', '.join(names)}) VALUES ({values})", [dict(row) for row in rows])
+
+    def insert_one(self, row: Mapping[str, Any], table: AppTable) -> Any:
+        """Create a record and return its key."""
+        values = ", ".join(f":{name}" for name in row)
+        statement = f"INSERT INTO {table.name} ({', '.join(row)}) VALUES ({values}) RETURNING {table.key}"
+        with self.engine.begin() as conn:
+            return conn.execute(sa.text(statement), dict(row)).scalar_one()
 
     def edit(self, key: Any, **fields: Any) -> None:
-        """Set fields of a record, if it is there."""
-        sets = ", ".join(f"{name} = :{name}" for name in fields)
-        self.run(f"UPDATE {self.table.name} SET {sets} WHERE {self.table.key} = :key_", {"key_": key, **fields})
+        """Set fields of a record of the first table, if it is there."""
+        self.edit_in(self.table, key, fields)
 
-    def delete(self, key: Any) -> None:
-        """Delete a record, if it is there."""
-        self.run(f"DELETE FROM {self.table.name} WHERE {self.table.key} = :key_", {"key_": key})
+    def edit_in(self, table: AppTable, key: Any, fields: Mapping[str, Any]) -> bool:
+        """Set fields of a record, if it is there; say whether it was."""
+        sets = ", ".join(f"{name} = :{name}" for name in fields)
+        return bool(self.run(f"UPDATE {table.name} SET {sets} WHERE {table.key} = :key_", {"key_": key, **fields}))
+
+    def delete(self, key: Any, *, table: AppTable | None = None) -> bool:
+        """Delete a record, if it is there; say whether it was."""
+        of = table or self.table
+        return bool(self.run(f"DELETE FROM {of.name} WHERE {of.key} = :key_", {"key_": key}))
 
     def mark(self) -> int:
         """Write into the table that no mapping speaks of; return the key."""
         with self.engine.begin() as conn:
             return int(conn.execute(sa.text("INSERT INTO marks (x) VALUES (1) RETURNING id")).scalar_one())
 
-    def run(self, statement: str, values: Any = ()) -> None:
-        """Run a statement in a transaction of its own."""
+    def run(self, statement: str, values: Any = ()) -> int:
+        """Run a statement in a transaction of its own; return how many rows it touched."""
         with self.engine.begin() as conn:
-            conn.execute(sa.text(statement), values)
+            return conn.execute(sa.text(statement), values).rowcount
 
     # --- what is in it
 
-    def rows(self) -> dict[Any, dict[str, Any]]:
+    def rows(self, table: AppTable | None = None) -> dict[Any, dict[str, Any]]:
         """All records, by key."""
+        of = table or self.table
         with self.engine.connect() as conn:
-            found = conn.execute(sa.text(f"SELECT * FROM {self.table.name}")).mappings().all()
-        return {row[self.table.key]: {name: row[name] for name in self.table.columns} for row in found}
+            found = conn.execute(sa.text(f"SELECT * FROM {of.name}")).mappings().all()
+        return {row[of.key]: {name: row[name] for name in of.columns} for row in found}
 
     def count(self, table: str) -> int:
         """How many rows a table has."""

@@ -11,17 +11,11 @@ from typing import Any
 import pytest
 
 from messages.topology import topology
-from messages.transport.connect import connect
 from ops.demo.northwind import COUNTRY_CODES, as_bc_customer, as_sales_account, read_customers
-from store import couplings as coupling_store
-from store.connect import open_store
-from store.couplings import Standing
-from tests.acceptance.clients import client_of
-from tests.acceptance.harness import Backend, Stage
+from tests.acceptance.adapter_stage import AdapterStage
+from tests.acceptance.harness import Backend
 from tests.acceptance.table_apps import ACCOUNTS, CUSTOMERS, Place, TableApp
 from tests.services import fresh_database, remove
-from workers.bootstrap import setup
-from workers.settings import read_settings
 
 PAIRS = dict(zip(CUSTOMERS.columns, ACCOUNTS.columns, strict=True))
 CODES = "\n".join(f'{code} = "{name}"' for name, code in COUNTRY_CODES.items())
@@ -44,50 +38,6 @@ match_on = [["name"]]
 )
 
 SEED = 20261120
-
-
-class AdapterStage(Stage):
-    """A stage whose apps take their own instructions."""
-
-    def open(self) -> None:
-        """Migrate the store, declare the topology, and watch what people watch."""
-        setup(read_settings(self.environ))
-        self.apps = ("bc", "sales")
-        self.client = client_of(self.backend.broker_url, self.namespace, ["errors", "dead"])
-        self.store = open_store(self.backend.store_url)
-
-    def in_flight(self) -> int:
-        """How many couplings wait for an app."""
-        with self.store.reading() as conn:
-            found = (
-                coupling_store.page(conn, status=one, limit=1000) for one in (Standing.IN_FLIGHT, Standing.CREATING)
-            )
-            return sum(map(len, found))
-
-    def all_quiet(self, *apps: TableApp) -> None:
-        """Wait until nothing is under way any more, in the apps, on the broker or in the store."""
-
-        def is_done() -> bool:
-            return not self.in_flight() and not any(app.count("recouple_changes") for app in apps) and self._idle()
-
-        for _ in range(20):
-            self.wait(is_done, "the apps to be in step")
-            marks = [f"{app.name}/mark/{app.mark()}" for app in apps]
-            self.wait(lambda marks=marks: self._handled(marks), "the marks")
-            if is_done():
-                return
-        pytest.fail("it never comes to rest")
-
-    def open_errors(self) -> list[dict[str, Any]]:
-        """The errors that are open, as they were told last."""
-        last = {event["data"]["error"]: event["data"] for event in self.told("customer")}
-        return [data for data in last.values() if data["status"] != "resolved"]
-
-    def depths(self) -> dict[str, int]:
-        """How many messages wait in each queue that has any."""
-        broker = connect(self.backend.broker_url)
-        names = [queue.name for queue in topology(self.namespace, self.apps).queues]
-        return {name: depth for name in names if (depth := broker.depth(name))}
 
 
 class World:
