@@ -15,13 +15,23 @@ _MARK = Statement(
     """,
     times=("now",),
 )
+_LOCK = Statement(
+    """
+    INSERT INTO loaded (app, table_name, loaded_at) VALUES ('recouple', '', :now)
+    ON CONFLICT (app, table_name) DO UPDATE SET loaded_at = excluded.loaded_at
+    """,
+    times=("now",),
+)
+"""No app is called so; two tables that are announced at once are noted one after the other, so that one sees both."""
 
 
 def mark(connection: Connection, app: str, table_name: str, now: datetime) -> None:
-    """Note that the table has announced all of its records."""
+    """Note that the table has announced all of its records; until the transaction ends, nobody else notes one."""
+    _LOCK.run(connection, {"now": now})
     _MARK.run(connection, {"app": app, "table_name": table_name, "now": now})
 
 
 def all(connection: Connection) -> set[tuple[str, str]]:  # noqa: A001 - read as `loaded.all`
     """Return the (app, table) that have."""
-    return {(row.app, row.table_name) for row in connection.execute(select(table.c.app, table.c.table_name))}
+    rows = connection.execute(select(table.c.app, table.c.table_name).where(table.c.app != "recouple"))
+    return {(row.app, row.table_name) for row in rows}

@@ -314,7 +314,8 @@ class Engine:
                 situation = replace(situation, coupling=decision.coupling)
                 ending = None
                 if decision.event is ErrorEvent.RESOLVED:
-                    ending = Ending(at=self.now, resolution=decision.resolution or "converged")
+                    by, how = decision.error.resolved_by, decision.resolution or "converged"
+                    ending = Ending(at=self.now, resolution=how, by=by)
                 self.told.append((decision.event, report(situation, decision.error, ending)))
 
     def _numbered(self, desk: Desk, one: Decided) -> Decided:

@@ -55,10 +55,10 @@ def couple(conn: Connection, context: Context, command: Command, now: datetime) 
     touches = [
         Touch(record=record, word="coupled", coupling=coupling.id, rule=mapping.name) for record in (left, right)
     ]
-    told = write_desk(conn, context, desk, decide_touched(conn, desk), touches)
     effect = f"coupled as {coupling.id} under {mapping.name}"
     keys = [(mapping.name, left), (mapping.name, right)]
-    told += end_arrivals(conn, context, desk, keys, handling_of(command, 0, now, effect))
+    told = end_arrivals(conn, context, desk, keys, handling_of(command, 0, now, effect))
+    told += write_desk(conn, context, desk, decide_touched(conn, desk), touches)
     reconsider(conn, keys, now)
     after = desk.couplings[coupling.id]
     result: dict[str, Value] = {"coupling": coupling.id, "mapping": mapping.name, "status": standing(after).value}

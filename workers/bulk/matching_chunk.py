@@ -88,12 +88,12 @@ def couple_pairs(chunk: Chunk, desk: Desk, pairs: Sequence[tuple[RecordRef, Reco
             desk.traces[coupling.id] = job.traceparent
         records = [record for record in (coupling.left, coupling.right) if record is not None]
         touches += [Touch(record=one, word="coupled", coupling=coupling.id, rule=mapping.name) for one in records]
-    decided = decide_touched(conn, desk)
-    lines = write_desk(conn, context, desk, decided, touches)
     keys = [(mapping.name, record) for pair in pairs for record in pair]
     by, effect = named(job.by, job.user_id), "coupled by what it matches"
     ordered = Handling(at=chunk.now, command=job.name, id=job.command, by=by, reason=job.reason, effect=effect)
-    lines += end_arrivals(conn, context, desk, keys, ordered)
+    lines = end_arrivals(conn, context, desk, keys, ordered)
+    decided = decide_touched(conn, desk)
+    lines += write_desk(conn, context, desk, decided, touches)
     reconsider(conn, keys, chunk.now)
     counted = count(decided)
     return lines, Counters(coupled=len(pairs), modified=counted.modified, failed=counted.failed)

@@ -74,11 +74,17 @@ def _form(situation: Situation, state: FieldState, side: Side, value: Value) -> 
     return value if side is Side.LEFT else translate(state.field, value, Side.LEFT, situation.references)
 
 
+def disputed_by(situation: Situation) -> tuple[tuple[FieldState, ...], tuple[FieldState, ...]]:
+    """Return the state of every mapped field, and of those that a choice has to name."""
+    mapping, base = situation.mapping, situation.coupling.base
+    states = compare(mapping, situation.images, base, situation.references, insist=True)
+    return states, contested(mapping, states)
+
+
 def faults(situation: Situation, choice: Choice) -> tuple[str, ...]:
     """Return everything that is wrong with a choice, each as a sentence without values; none where it can be done."""
-    mapping, coupling = situation.mapping, situation.coupling
-    states = compare(mapping, situation.images, coupling.base, situation.references, insist=True)
-    disputed = contested(mapping, states)
+    mapping = situation.mapping
+    states, disputed = disputed_by(situation)
     named = choice.fields.keys() | choice.values.keys()
     by_name = {state.field.name: state for state in states}
     found = [f"{name} is no field of the mapping {mapping.name}" for name in sorted(named - by_name.keys())]

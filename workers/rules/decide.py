@@ -36,6 +36,7 @@ when an operator would see something else.
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from messages.errors import ErrorEvent, ErrorKind, ErrorStatus
 from messages.instructions import Action, Reason
@@ -141,7 +142,8 @@ def _failed(situation: Situation, refused: list[Sent]) -> Decision:
             return settle(situation, error, finding)
     finding = find(situation, policies=True)
     for failed in refused:
-        stuck = repeats(finding, failed) or (finding.trouble is not None and (_one_gone(situation) or chosen(failed)))
+        stuck = repeats(finding, failed) or (finding.trouble is not None and _one_gone(situation))
+        stuck = stuck or undone_choice(situation, failed)
         if stuck and still_applies(situation, failed):
             contested = () if finding.trouble is None else finding.trouble.contested
             trouble = msgspec.structs.replace(_refusal(failed), contested=contested)
@@ -173,9 +175,16 @@ def repeats(finding: Finding, failed: Sent) -> bool:
     )
 
 
-def chosen(failed: Sent) -> bool:
-    """Say whether an operator chose what failed, so that the rules would not send it again by themselves."""
-    return failed.reason is Reason.SYNCHRONIZE
+def undone_choice(situation: Situation, failed: Sent) -> bool:
+    """Say whether ``failed`` is what an operator chose, and its target still holds something else.
+
+    The rules would not send it again by themselves, so that nothing else would tell of the refusal.
+    """
+    names = {field.name: field.on(failed.side) for field in situation.mapping.fields}
+    held = situation.image(failed.side).fields
+    return failed.reason is Reason.SYNCHRONIZE and any(
+        not same(held.get(names[name], UNSET), write.value) for name, write in failed.writes.items() if name in names
+    )
 
 
 def _one_gone(situation: Situation) -> bool:
@@ -202,8 +211,10 @@ def _skip_or_go_on(situation: Situation, error: OpenError) -> Decision:
 def _still_to_be_chosen(situation: Situation, error: OpenError, finding: Finding) -> bool:
     """Say whether an app's refusal of what an operator chose still is all there is to say."""
     failed, trouble = error.failed, finding.trouble
-    if failed is None or trouble is None or not chosen(failed) or not still_applies(situation, failed):
+    if failed is None or finding.send or not undone_choice(situation, failed) or not still_applies(situation, failed):
         return False
+    if trouble is None:
+        return not error.contested
     return trouble.kind is ErrorKind.UPDATE_CONFLICT and trouble.contested == error.contested
 
 

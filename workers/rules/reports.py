@@ -14,7 +14,8 @@ from messages.errors import Difference, ErrorKind, ErrorReport, ErrorSide, Error
 from messages.values import Known, Value, same
 from store.model import Form, Image, OpenError, Side
 from workers.mapping import MappedField, Mapping
-from workers.rules.applicability import applicable
+from workers.rules.applicability import applicable, both_exist
+from workers.rules.choices import disputed_by
 from workers.rules.forms import agree, in_mapping_terms
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
@@ -62,7 +63,7 @@ def report(situation: Situation, error: OpenError, ending: Ending | None = None)
         left=_side(situation, Side.LEFT),
         right=_side(situation, Side.RIGHT),
         base=_base(situation),
-        differences=differences(situation, error.contested),
+        differences=differences(situation, error.contested if ending is not None else _to_be_named(situation, error)),
         actions=applicable(situation) if ending is None else (),
         candidates=error.candidates,
         candidates_total=error.candidates_total,
@@ -74,6 +75,14 @@ def report(situation: Situation, error: OpenError, ending: Ending | None = None)
         fingerprint=fingerprint(mapping.name, error),
         history=error.history,
     )
+
+
+def _to_be_named(situation: Situation, error: OpenError) -> tuple[str, ...]:
+    """The fields that are contested, whatever kind the error is of: a choice has to name them."""
+    if not both_exist(situation):
+        return error.contested
+    _, disputed = disputed_by(situation)
+    return tuple(state.field.name for state in disputed)
 
 
 def fingerprint(mapping: str, error: OpenError) -> str:

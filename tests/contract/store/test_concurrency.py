@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, text
 
-from store import arrivals, couplings, due, handled, matches, outbox, records
+from store import arrivals, couplings, due, handled, loaded, matches, outbox, records
 from store.arrivals import Arrival
 from store.connect import Store
 from store.couplings import AlreadyCoupledError
@@ -115,6 +116,18 @@ def _wait_until_blocked(store: Store) -> None:
         if blocked.waiting:
             return
     pytest.fail("the second transaction does not wait for the first")
+
+
+def test_two_tables_that_are_loaded_at_once(shared_store: Store) -> None:
+    """Neither would see the other, and what waits for both of them would wait for ever."""
+
+    def note(connection: Connection, table: str) -> set[tuple[str, str]]:
+        loaded.mark(connection, "bc", table, NOW)
+        return loaded.all(connection)
+
+    seen = _together(shared_store, [partial(note, table="customer"), partial(note, table="item")])
+
+    assert {("bc", "customer"), ("bc", "item")} in seen
 
 
 def test_one_event_is_new_to_one_worker(shared_store: Store) -> None:

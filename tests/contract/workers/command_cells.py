@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from sqlalchemy import Connection, select
 
 from messages.commands import (
     CoupleMatching,
@@ -29,13 +26,12 @@ from messages.errors import ErrorEvent, ErrorMessage, ErrorStatus
 from messages.instructions import Instruction
 from messages.records import RecordRef
 from store import log as log_store
-from store.connect import Store
 from store.couplings import standing
 from store.jobs import Counters
 from store.model import LogLine
-from store.tables import metadata
 from tests.contract.workers.by_hand import MANY, ByHand, couple
-from tests.contract.workers.states import Scene
+from tests.contract.workers.one_transaction import OneTransaction
+from tests.contract.workers.scene import Scene
 
 NOBODY = 999_999
 """The number of no error and of no coupling."""
@@ -45,39 +41,6 @@ JOBS = CoupleMatching | RetryAll | Purge
 
 COMMAND = "the-command"
 """The id of the command that a cell is about."""
-
-
-class OneTransaction(Store):
-    """A store in which everything happens in one transaction, so that it can be as if it had not happened."""
-
-    def __init__(self, conn: Connection) -> None:
-        super().__init__(conn.engine)
-        self._conn = conn
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Give the connection inside a savepoint."""
-        with self._conn.begin_nested():
-            yield self._conn
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give the connection."""
-        yield self._conn
-
-    @contextmanager
-    def in_vain(self) -> Iterator[None]:
-        """What happens inside has not happened afterwards."""
-        savepoint = self._conn.begin_nested()
-        try:
-            yield
-        finally:
-            savepoint.rollback()
-
-    def everything(self) -> dict[str, list[Any]]:
-        """All rows but those in which a refusal leaves its trace: the audit, and the answer on its way."""
-        tables = [one for one in metadata.sorted_tables if one.name not in ("commands", "outbox")]
-        return {one.name: sorted(map(repr, self._conn.execute(select(one)))) for one in tables}
 
 
 def orders(scene: Scene) -> dict[str, Order]:

@@ -2,7 +2,7 @@
 
 A cell is what ``command_cells.cell`` says: the code of a refusal, which changes nothing; or ``done``, with what a job
 counted; what apps are instructed; what becomes of the error and by how much its revision grows; what the logs of the
-two records say, ``*`` being the line that says who ordered it and why; and where the coupling stands now, if that is new.
+two records say, ``*`` being the line that says who ordered it and why; where the coupling stands now, if that is new.
 """
 
 from __future__ import annotations

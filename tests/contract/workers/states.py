@@ -25,94 +25,11 @@ from messages.errors import ErrorStatus
 from messages.instructions import Action
 from messages.outcomes import Applied, Failed, FailureCode
 from tests.contract.workers.by_hand import ByHand, applied, change, gone, refused
+from tests.contract.workers.scene import Scene
 
 UPDATE = Operation.UPDATE
-MAPPING_FILE = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-match_on = [["name"]]
-[[mappings.fields]]
-left = "name"
-right = "title"
-[[mappings.fields]]
-left = "rank"
-right = "grade"
-values = { A = "gold", B = "silver" }
-[[mappings.fields]]
-left = "seller"
-right = "owner"
-reference = "seller"
-
-[[mappings]]
-name = "seller"
-left = "bc/seller"
-right = "sales/owner"
-[[mappings.fields]]
-left = "name"
-right = "name"
-
-[[mappings]]
-name = "vendor"
-left = "bc/vendor"
-right = "sales/supplier"
-only_coupled = false
-match_on = [["name"]]
-[[mappings.fields]]
-left = "name"
-right = "name"
-
-[[mappings]]
-name = "part"
-left = "bc/part"
-right = "sales/part"
-direction = "to_right"
-only_coupled = false
-match_on = [["name"]]
-[[mappings.fields]]
-left = "name"
-right = "name"
-
-[[mappings]]
-name = "lead"
-left = "bc/lead"
-right = "sales/lead"
-match_on = [["name"]]
-where = [{ side = "left", field = "country", is = "=", value = "DE" }]
-[[mappings.fields]]
-left = "name"
-right = "name"
-
-[[mappings]]
-name = "item"
-left = "bc/item"
-right = "sales/product"
-match_on = [["name"]]
-on_deletion = "delete"
-max_deletes_per_minute = 1
-[[mappings.fields]]
-left = "name"
-right = "name"
-"""
-
-
-class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What a state is about.
-
-    Attributes:
-        left, right: The records that ``couple`` would tie.
-        coupling, error: What the commands name: the error where there is one, else the coupling.
-    """
-
-    left: str = "bc/customer/1"
-    right: str = "sales/account/9"
-    mapping: str = "customer"
-    coupling: int | None = None
-    error: int | None = None
+ONE_HOUR = timedelta(hours=1)
+"""Longer than any app takes to answer."""
 
 
 def healthy(hands: ByHand) -> Scene:
@@ -176,7 +93,7 @@ def choice_refused(hands: ByHand) -> Scene:
 def no_answer(hands: ByHand) -> Scene:
     """The right app has not said what became of the update."""
     in_flight(hands)
-    hands.now += timedelta(hours=1)
+    hands.now += ONE_HOUR
     hands.do_due_work()
     return _after(hands)
 

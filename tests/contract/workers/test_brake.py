@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from messages.changes import Operation
+from messages.changes import Change, Operation
 from messages.commands import DeleteRecord, Done, Order, Pause, Resume
 from messages.errors import ErrorEvent, ErrorKind, ErrorStatus, Family
 from messages.instructions import Action
@@ -17,6 +18,8 @@ from store import outbox as outbox_store
 from store import pauses as pause_store
 from store.pauses import Scope
 from tests.contract.workers.by_hand import ByHand, applied, by_hand, change, gone, refused
+from tests.services import empty
+from workers.changes import handle_changes
 
 UPDATE = Operation.UPDATE
 MAPPING_FILE = """
@@ -67,9 +70,11 @@ def hands(store_url: str) -> Iterator[ByHand]:
 
 def coupled(hands: ByHand, count: int, left: str = "bc/customer", right: str = "sales/account") -> None:
     """So many pairs of records that agree."""
-    name = "title" if right.startswith("sales") else "name"
     for key in range(count):
-        hands.say(change(f"{left}/{key}", 1, name="x"), change(f"{right}/{key}", 1, **{name: "x"}))
+        there = change(f"{right}/{key}", 1, name="x")
+        if right.startswith("sales"):
+            there = change(f"{right}/{key}", 1, title="x")
+        hands.say(change(f"{left}/{key}", 1, name="x"), there)
         hands.couple(f"{left}/{key}", f"{right}/{key}")
     assert hands.instructions() == []
 
@@ -239,9 +244,9 @@ def test_what_an_operator_orders_singly_is_not_counted(hands: ByHand) -> None:
     for one in hands.instructions():
         hands.say(refused(one, FailureCode.VALIDATION_FAILED))
     delete(hands, 0, 1, 2, 3, 4)
-    for one in hands.couplings():
-        if one.error is not None:
-            done(hands, DeleteRecord(coupling=one.id))
+    assert all(coupling.error is not None for coupling in hands.couplings())
+    for coupling in hands.couplings():
+        done(hands, DeleteRecord(coupling=coupling.id))
     assert [one.action for one in hands.instructions()] == [Action.DELETE] * 5
     assert not paused(hands)
 
@@ -335,3 +340,59 @@ def test_what_is_sent_again_takes_its_turn(hands: ByHand) -> None:
     assert len(hands.instructions()) == 1
     hands.now += timedelta(seconds=2)
     assert [one.attempt for one in hands.instructions()] == [2] * 9
+
+
+@pytest.fixture
+def shared(postgres_url: str) -> Iterator[ByHand]:
+    """A store for two workers at once."""
+    empty(postgres_url)
+    with by_hand(postgres_url, MAPPING_FILE) as hands:
+        yield hands
+
+
+def during(hands: ByHand, first: Sequence[Change], second: Sequence[Change]) -> None:
+    """Two workers: the second takes its batch up before the first has committed, and waits for it."""
+    other = threading.Thread(target=hands.say, args=second)
+    with hands.store.transaction() as conn:
+        deliveries = [hands.delivered(one) for one in first]
+        hands.lines += handle_changes(conn, hands.context, deliveries, hands.now)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+    other.join()
+
+
+def test_two_workers_share_one_allowance(shared: ByHand) -> None:
+    """With ten workers ten times the limit would be deleted."""
+    coupled(shared, 4)
+    deletions = [gone(f"bc/customer/{key}", 5) for key in range(4)]
+    during(shared, deletions[:2], deletions[2:])
+    assert sorted(one.key or "" for one in shared.instructions()) == ["0", "1"]
+    assert paused(shared)
+    assert len(shared.errors()) == 1
+
+
+def test_a_worker_sees_that_another_has_just_paused_the_mapping(shared: ByHand) -> None:
+    """What comes to another worker in the same moment would still be deleted."""
+    coupled(shared, 5)
+    deletions = [gone(f"bc/customer/{key}", 5) for key in range(5)]
+    during(shared, deletions[:4], deletions[4:])
+    assert shared.instructions() == []
+    assert len(shared.errors()) == 1
+    assert [one.held_by for one in shared.couplings()] == ["mapping customer"] * 5
+    done(shared, Resume(mapping="customer"))
+    shared.do_due_work()
+    assert paused(shared)
+
+
+def test_two_workers_share_one_pace(shared: ByHand) -> None:
+    """With ten workers an app would get ten times what it can take."""
+    coupled(shared, 10, "bc/item", "shop/item")
+    shared.answers()
+    events = [change(f"bc/item/{key}", 2, UPDATE, name="y") for key in range(10)]
+    during(shared, events[:5], events[5:])
+    assert ready(shared) == 1
+    shared.now += timedelta(seconds=1)
+    assert ready(shared) == 5
+    shared.now += timedelta(seconds=1)
+    assert ready(shared) == 4
