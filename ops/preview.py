@@ -30,7 +30,7 @@ from store.couplings import Standing, standing
 from store.model import Sent
 from workers.mapping import MappingFile
 from workers.refusal import RefusedError
-from workers.resolving import look
+from workers.resolving import look, with_typed_references
 from workers.rules.resolutions import resolve
 from workers.rules.situation import Decision, Situation
 from workers.rules.updates import MASK
@@ -64,7 +64,7 @@ def look_ahead(
     told = None if what.error is None else error_store.get(conn, what.error)
     if told is not None and told.coupling is None and told.status is not ErrorStatus.RESOLVED:
         return _of_single_record(what, told)
-    situation = look(conn, file, what.error, what.coupling, current.now())
+    situation = with_typed_references(conn, look(conn, file, what.error, what.coupling, current.now()), what)
     known = situation.coupling.error
     if known is not None and told is None:
         told = error_store.get(conn, known.number)

@@ -11,14 +11,14 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from messages.commands import Command, RefusalCode, RemoveCoupling, Target
+from messages.commands import Command, RefusalCode, RemoveCoupling, Synchronize, Target
 from messages.errors import ErrorKind, ErrorReport, ErrorStatus, Handling
 from messages.values import Value
 from store import couplings as coupling_store
 from store import errors as error_store
 from store import pauses as pause_store
 from store.couplings import standing
-from store.model import CouplingStatus, OpenError
+from store.model import CouplingStatus, OpenError, Side
 from workers.carried import Carried
 from workers.context import Context
 from workers.deciding import Decided, look_at
@@ -28,6 +28,7 @@ from workers.mapping import MappingFile
 from workers.refusal import RefusedError
 from workers.resolving_arrivals import resolve_ambiguity
 from workers.rules.desk import Desk
+from workers.rules.forms import wait_for
 from workers.rules.reports import report
 from workers.rules.resolutions import Resolution, resolve
 from workers.rules.situation import Decision, Situation
@@ -42,7 +43,7 @@ def resolve_one(conn: Connection, context: Context, command: Command, now: datet
     """
     order = command.order
     assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
-    named = find(conn, order.error, order.coupling)
+    named = find(conn, order.error, order.coupling, order.revision)
     if named.coupling is None:
         assert named.error is not None  # noqa: S101 - what names no coupling names an error
         return resolve_ambiguity(conn, context, command, named.error, now)
@@ -59,7 +60,7 @@ def resolve_coupling(
     """
     order = command.order
     desk = Desk(context.file, now, {}, coupling_store.lock(conn, (), [number]).values())
-    situation = situation_of(conn, desk, number)
+    situation = with_typed_references(conn, situation_of(conn, desk, number), order)
     assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
     _refuse_stale(order, situation)
     error = situation.coupling.error
@@ -78,11 +79,14 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorReport | None
 
 
-def find(conn: Connection, error: int | None, coupling: int | None) -> Named:
+def find(conn: Connection, error: int | None, coupling: int | None, revision: int | None = None) -> Named:
     """Find what a command names; locks nothing.
 
+    Args:
+        revision: Of the error, as whoever orders saw it.
+
     Raises:
-        RefusedError: there is no such error, or no such coupling; or the error is over.
+        RefusedError: there is no such error; or it is over, and the more so if it has moved on since.
     """
     if error is None:
         return Named(coupling=coupling, error=None)
@@ -91,6 +95,8 @@ def find(conn: Connection, error: int | None, coupling: int | None) -> Named:
         raise RefusedError(RefusalCode.NOT_FOUND, f"there is no error {error}; `recouple errors --all` lists them")
     if report.status is ErrorStatus.RESOLVED:
         how = f"it was resolved by {report.resolution}" + (f" of {report.resolved_by}" if report.resolved_by else "")
+        if revision not in (None, report.revision):
+            raise RefusedError(RefusalCode.STALE, f"error {error} has moved on from revision {revision}: {how}", report)
         raise RefusedError(RefusalCode.NOT_APPLICABLE, f"error {error} is over: {how}; nothing applies to it any more")
     if report.kind is ErrorKind.LIMIT_EXCEEDED:
         detail = f"error {error} is about the mapping {report.mapping} as a whole; what applies: resume"
@@ -130,6 +136,17 @@ def situation_of(conn: Connection, desk: Desk, number: int) -> Situation:
         raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
     [situation] = look_at(conn, desk, [(coupling, mapping)])
     return msgspec.structs.replace(situation, paused=pause_store.read(conn).of(mapping))
+
+
+def with_typed_references(conn: Connection, situation: Situation, order: object) -> Situation:
+    """Look up what typed values refer to, too: the records may hold other references by now."""
+    values = order.values if isinstance(order, Synchronize) else {}
+    fields = [field for field in situation.mapping.fields if field.name in values]
+    waits = {wait for field in fields if (wait := wait_for(field, values[field.name], Side.LEFT)) is not None}
+    if not waits:
+        return situation
+    references = {**situation.references, **coupling_store.references(conn, waits)}
+    return msgspec.structs.replace(situation, references=references)
 
 
 def _refuse_stale(order: Target, situation: Situation) -> None:

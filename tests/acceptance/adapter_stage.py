@@ -1,4 +1,4 @@
-"""A stage whose apps take their own instructions; nothing is known of it but what the store and the broker show."""
+"""Stages that are left to themselves: what is known of them is what the store and the broker show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,41 @@ NO_LIMIT = 1_000_000
 """More couplings than any test has."""
 
 
-class AdapterStage(Stage):
+class WatchedStage(Stage):
+    """A stage that says more of what the store and the broker hold."""
+
+    def couplings(self) -> list[Coupling]:
+        """Every coupling that is not closed."""
+        with self.store.reading() as conn:
+            found = coupling_store.page(conn, limit=NO_LIMIT)
+        return [one for one in found if one.status is not CouplingStatus.CLOSED]
+
+    def wait_long(self, condition: Any, what: str, wait: timedelta) -> None:
+        """Wait for what takes longer than a test usually waits."""
+        wait_for(condition, self.client.look, what, wait)
+
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each queue that has any."""
+        broker = connect(self.backend.broker_url)
+        names = [queue.name for queue in topology(self.namespace, self.apps).queues]
+        return {name: depth for name in names if (depth := broker.depth(name))}
+
+    def handled_ids(self, app: str) -> set[str]:
+        """The ids of all events of ``app`` that were handled."""
+        with self.store.reading() as conn:
+            return set(conn.execute(sa.select(tables.handled.c.id).where(tables.handled.c.app == app)).scalars())
+
+    def column(self, column: sa.Column[Any]) -> Sequence[Any]:
+        """Everything that stands in a column of the store."""
+        with self.store.reading() as conn:
+            return conn.execute(sa.select(column)).scalars().all()
+
+    def is_idle(self) -> bool:
+        """Say whether nothing is due or waits to be published."""
+        return self._idle()
+
+
+class AdapterStage(WatchedStage):
     """A stage whose apps take their own instructions."""
 
     def open(self) -> None:
@@ -35,12 +69,6 @@ class AdapterStage(Stage):
         self.apps = ("bc", "sales")
         self.client = client_of(self.backend.broker_url, self.namespace, ["errors", "dead"])
         self.store = open_store(self.backend.store_url)
-
-    def couplings(self) -> list[Coupling]:
-        """Every coupling that is not closed."""
-        with self.store.reading() as conn:
-            found = coupling_store.page(conn, limit=NO_LIMIT)
-        return [one for one in found if one.status is not CouplingStatus.CLOSED]
 
     def in_flight(self) -> int:
         """How many couplings wait for an app."""
@@ -67,31 +95,7 @@ class AdapterStage(Stage):
                 return
         pytest.fail("it never comes to rest")
 
-    def wait_long(self, condition: Any, what: str, wait: timedelta) -> None:
-        """Wait for what takes longer than a test usually waits."""
-        wait_for(condition, self.client.look, what, wait)
-
     def open_errors(self) -> list[dict[str, Any]]:
         """The errors that are open, as they were told last."""
         last = {event["data"]["error"]: event["data"] for event in self.told("customer")}
         return [data for data in last.values() if data["status"] != "resolved"]
-
-    def depths(self) -> dict[str, int]:
-        """How many messages wait in each queue that has any."""
-        broker = connect(self.backend.broker_url)
-        names = [queue.name for queue in topology(self.namespace, self.apps).queues]
-        return {name: depth for name in names if (depth := broker.depth(name))}
-
-    def handled_ids(self, app: str) -> set[str]:
-        """The ids of all events of ``app`` that were handled."""
-        with self.store.reading() as conn:
-            return set(conn.execute(sa.select(tables.handled.c.id).where(tables.handled.c.app == app)).scalars())
-
-    def column(self, column: sa.Column[Any]) -> Sequence[Any]:
-        """Everything that stands in a column of the store."""
-        with self.store.reading() as conn:
-            return conn.execute(sa.select(column)).scalars().all()
-
-    def is_idle(self) -> bool:
-        """Say whether nothing is due or waits to be published."""
-        return self._idle()

@@ -53,7 +53,12 @@ def draw_branch(number: int, chance: Random) -> Branch:
         "on_deletion": chance.choice(["manual", "restore", "delete", "uncouple"]),
         "clock_skew": chance.choice(["0s", "10ms", "2s"]),
     }
-    lines = [f'name = "{name}"', *(f'{key} = "{value}"' for key, value in options.items())]
+    brake = chance.choice(["", "", f"max_deletes_per_minute = {chance.choice([2, 5])}"])
+    lines = [
+        f'name = "{name}"',
+        brake or "max_deletes_per_minute = 0",
+        *(f'{key} = "{value}"' for key, value in options.items()),
+    ]
     lines += [f"only_coupled = {str(only_coupled).lower()}", 'match_on = [["name"]]', *_fields(way, chance)]
     return Branch(name, left, right, "[[mappings]]\n" + "\n".join(lines) + "\n", only_coupled)
 

@@ -123,3 +123,15 @@ class Pair:
         """The pair's error as it was told last, if it is not resolved."""
         last = self.told[-1] if self.told else None
         return None if last is None or last["status"] == "resolved" else last
+
+
+def done(answer: dict[str, Any]) -> dict[str, Any]:
+    """The result of an answer that is not a refusal."""
+    assert answer["type"] == "recouple.command.done", answer
+    result: dict[str, Any] = answer["data"]["result"]
+    return result
+
+
+def seen(error: dict[str, Any]) -> dict[str, Any]:
+    """How an operator names what is on the screen."""
+    return {"error": error["error"], "revision": error["revision"]}

@@ -9,18 +9,17 @@ from typing import Any
 from store import tables
 from store.couplings import Standing, standing
 from store.model import Coupling, Side
-from tests.acceptance import app_audit
 from tests.acceptance.branches import TOKEN, Branch, agree, one_way
-from tests.acceptance.random_users import Field
+from tests.acceptance.random_users import Field, UsersApp
+from tests.acceptance.random_world import RandomWorld
 from tests.acceptance.stories import story, story_of_record
-from tests.acceptance.table_apps import TableApp
-from tests.acceptance.two_databases import World
 
-KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent)
-"""Where a value is kept that no app has any more: errors with both images, the log, the decisions."""
+KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent, tables.records.c.image)
+"""Where a value is kept that no app has any more: errors with both images, the log, the decisions, and the last image
+of a record that is deleted."""
 
 
-def check(world: World) -> Counter[str]:
+def check(world: RandomWorld) -> Counter[str]:
     """See that it all holds; return how many records are coupled and how many are not."""
     stage, couplings = world.stage, world.stage.couplings()
     nothing("surprising answers", world.operator.surprises)
@@ -31,7 +30,7 @@ def check(world: World) -> Counter[str]:
     at_odds = next((one for one in couplings if different[one.id]), None)
     assert at_odds is None, f"{list(filter(None, different.values()))}\n{story(stage, world.file, at_odds)}"
     nothing("forgotten records", list(forgotten(world)))
-    nothing("lost values", [value for app in world.apps for value in lost_values(world, app)])
+    nothing("lost values", [value for app in world.users_apps for value in lost_values(world, app)])
     return census(world)
 
 
@@ -40,10 +39,10 @@ def nothing(what: str, found: Any) -> None:
     assert not found, f"{what}: " + "\n".join(map(str, found))
 
 
-def differences(world: World, coupling: Coupling) -> Iterator[str]:
+def differences(world: RandomWorld, coupling: Coupling) -> Iterator[str]:
     """Every field in which two coupled records do not agree, said in words."""
     branch = next(one for one in world.branches if one.name == coupling.mapping)
-    left, right = (_row(app, branch, coupling) for app in world.apps)
+    left, right = (_row(app, branch, coupling) for app in world.users_apps)
     if left is None or right is None:
         yield f"coupling {coupling.id}: one of {coupling.left} and {coupling.right} is not there"
         return
@@ -52,13 +51,13 @@ def differences(world: World, coupling: Coupling) -> Iterator[str]:
             yield f"coupling {coupling.id} {field.name}: {left[field.left]!r} and {right[field.right]!r}"
 
 
-def _row(app: TableApp, branch: Branch, coupling: Coupling) -> dict[str, Any] | None:
+def _row(app: UsersApp, branch: Branch, coupling: Coupling) -> dict[str, Any] | None:
     record = coupling.left if app.name == "bc" else coupling.right
     rows = {str(key): row for key, row in app.rows(branch.table(app.name)).items()}
     return None if record is None else rows.get(record.key)
 
 
-def _by_its_own_user(world: World, coupling: Coupling, field: Any, rows: tuple[Any, Any]) -> bool:
+def _by_its_own_user(world: RandomWorld, coupling: Coupling, field: Any, rows: tuple[Any, Any]) -> bool:
     """Say whether the target of a one-way field holds what its own user typed, and the source did not change since."""
     target = one_way(field)
     if target is None or coupling.left is None or coupling.right is None:
@@ -73,14 +72,14 @@ def _by_its_own_user(world: World, coupling: Coupling, field: Any, rows: tuple[A
     return own is not None and (other is None or other <= own or not is_told_apart)
 
 
-def forgotten(world: World) -> Iterator[str]:
+def forgotten(world: RandomWorld) -> Iterator[str]:
     """Every record that should have been coupled or created on the other side and was not."""
     with world.stage.store.reading() as conn:
         apart = {(row.mapping, row.app, row.key) for row in conn.execute(tables.apart.select())}
     for branch in world.branches:
         if branch.only_coupled:
             continue
-        for app in world.apps:
+        for app in world.users_apps:
             if not _flows_from(world, branch, app):
                 continue
             for key in world.uncoupled(branch, app.name):
@@ -88,19 +87,19 @@ def forgotten(world: World) -> Iterator[str]:
                     yield story_of_record(world.stage, f"{app.name}/{branch.table(app.name).wire}/{key}")
 
 
-def _flows_from(world: World, branch: Branch, app: TableApp) -> bool:
+def _flows_from(world: RandomWorld, branch: Branch, app: UsersApp) -> bool:
     """Say whether the mapping creates records of this app on the other side."""
     return world.file.mappings[branch.name].direction.flows_from(Side.LEFT if app.name == "bc" else Side.RIGHT)
 
 
-def lost_values(world: World, app: TableApp) -> Iterator[str]:
+def lost_values(world: RandomWorld, app: UsersApp) -> Iterator[str]:
     """Every text that was overwritten or deleted in the app by anybody but its own users, and is nowhere any more."""
-    kept = {token for column in KEPT_IN for text in world.stage.column(column) for token in TOKEN.findall(text)}
-    for one in world.apps:
+    kept = {token for column in KEPT_IN for text in world.stage.column(column) for token in TOKEN.findall(text or "")}
+    for one in world.users_apps:
         for branch in world.branches:
             kept |= {token for row in one.rows(branch.table(one.name)).values() for token in TOKEN.findall(f"{row}")}
     wires = {table.name: table for table in app.tables}
-    for was, now, table in ((one.was, one.now, wires[one.table]) for one in app_audit.replaced(app)):
+    for was, now, table in ((one.was, one.now, wires[one.table]) for one in world.replaced(app)):
         key = str(was[table.key])
         if now is None and (app.name, table.wire, key) in world.users.deleted:
             continue
@@ -113,11 +112,11 @@ def lost_values(world: World, app: TableApp) -> Iterator[str]:
                 yield f"{app.name}/{table.wire}/{key} {name}: {was[name]!r}, overwritten by {now and now[name]!r}"
 
 
-def census(world: World) -> Counter[str]:
+def census(world: RandomWorld) -> Counter[str]:
     """Count the records that are coupled, and those that are not and are exempt."""
     found = Counter({"couplings": len(world.stage.couplings())})
     for branch in world.branches:
-        for app in world.apps:
+        for app in world.users_apps:
             found[_what(branch)] += len(world.uncoupled(branch, app.name))
     return found
 

@@ -11,7 +11,7 @@ from ops.demo.northwind import COUNTRY_CODES
 from store import errors as error_store
 from store.errors import ErrorFilters
 from store.model import Coupling
-from tests.acceptance.adapter_stage import AdapterStage
+from tests.acceptance.adapter_stage import WatchedStage
 from tests.acceptance.branches import COUNTRIES, NUMBERS, units
 from tests.acceptance.clients import REPLIES
 from tests.acceptance.random_users import Words
@@ -40,7 +40,7 @@ class RandomOperator:
         surprises: Refusals that nothing explains, with the command and the error as it was shown.
     """
 
-    def __init__(self, stage: AdapterStage, file: MappingFile, words: Words, chance: Random) -> None:
+    def __init__(self, stage: WatchedStage, file: MappingFile, words: Words, chance: Random) -> None:
         self.stage, self.file, self.words, self.chance = stage, file, words, chance
         self.may_dismiss = True
         self.did: Counter[str] = Counter()
@@ -101,10 +101,7 @@ class RandomOperator:
         """Order one of the commands that apply to this error."""
         self._tried[report.error] += 1
         self._shown[report.error] = report
-        allowed = [one for one in report.actions if one != "remove_coupling" and (one != "dismiss" or self.may_dismiss)]
-        if self._tried[report.error] > PATIENCE or not allowed or self.chance.random() < 0.1:
-            allowed = ["remove_coupling"] if "remove_coupling" in report.actions else allowed
-        name = self.chance.choice(allowed)
+        name = self.chance.choice(self._sensible(report))
         target: dict[str, Any] = {"error": report.error}
         if self.chance.random() < 0.9:
             target["revision"] = report.revision
@@ -116,6 +113,14 @@ class RandomOperator:
             self.order(name, mapping=report.mapping)
         else:
             self.order(name, **target)
+
+    def _sensible(self, report: ErrorReport) -> list[str]:
+        """Return what to choose from: not the end of the coupling at once, but in the end that."""
+        last: list[str] = [one for one in ("resume", "remove_coupling", "dismiss", "couple") if one in report.actions]
+        assert last, f"nothing applies to {report}"
+        first = [one for one in report.actions if one not in last[:1] and (one != "dismiss" or self.may_dismiss)]
+        tired = self._tried[report.error] > PATIENCE or self.chance.random() < 0.1
+        return last[:1] if tired or not first else first
 
     def couple(self, mapping: str, left: str, right: str) -> None:
         """Couple two records, saying which side to keep, or not."""

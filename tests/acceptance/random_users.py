@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ops.demo.northwind import COUNTRY_CODES
 from tests.acceptance.branches import COUNTRIES, NUMBERS, Branch
-from tests.acceptance.table_apps import AppTable, TableApp
+from tests.acceptance.table_apps import AppTable
 
 REFRESH = 10
 """After so many actions in a table its users look anew which records there are."""
@@ -23,6 +23,30 @@ class Field(NamedTuple):
     table: str
     key: str
     name: str
+
+
+class UsersApp(Protocol):
+    """What the users of an app do in it.
+
+    Attributes:
+        name: As the mapping file has it.
+        tables: Whose rows are records.
+    """
+
+    name: str
+    tables: tuple[AppTable, ...]
+
+    def rows(self, table: AppTable) -> dict[Any, dict[str, Any]]:
+        """All records, by key."""
+
+    def insert_one(self, row: Mapping[str, Any], table: AppTable) -> Any:
+        """Create a record and return its key."""
+
+    def edit_in(self, table: AppTable, key: Any, fields: Mapping[str, Any]) -> bool:
+        """Set fields of a record, if it is there; say whether it was."""
+
+    def delete_in(self, table: AppTable, key: Any) -> bool:
+        """Delete a record, if it is there; say whether it was."""
 
 
 class Words:
@@ -45,7 +69,7 @@ class RandomUsers:
         did: How often they did what.
     """
 
-    def __init__(self, apps: Sequence[TableApp], branches: Sequence[Branch], words: Words, chance: Random) -> None:
+    def __init__(self, apps: Sequence[UsersApp], branches: Sequence[Branch], words: Words, chance: Random) -> None:
         self.apps, self.branches, self.words, self.chance = apps, branches, words, chance
         self.entered: dict[Field, list[Any]] = {}
         self._when: dict[tuple[str, str, str, Any], int] = {}
@@ -78,7 +102,7 @@ class RandomUsers:
         """When a user of this app typed this value into this field of any record; ``None`` where nobody did."""
         return self._when.get((app, table, name, value))
 
-    def _insert(self, app: TableApp, table: AppTable) -> None:
+    def _insert(self, app: UsersApp, table: AppTable) -> None:
         row = {name: self._value(table, name) for name in table.columns}
         again = [key for name, wire, key in self.deleted if (name, wire) == (app.name, table.wire)]
         if app.name == "bc":
@@ -100,11 +124,11 @@ class RandomUsers:
             self.remember(app.name, table, str(app.insert_one(row, table)), row)
         self.did["insert in both"] += 1
 
-    def _delete(self, app: TableApp, table: AppTable, key: Any) -> None:
+    def _delete(self, app: UsersApp, table: AppTable, key: Any) -> None:
         self.deleted.add((app.name, table.wire, str(key)))
-        self.did["delete"] += app.delete(key, table=table)
+        self.did["delete"] += app.delete_in(table, key)
 
-    def _edit(self, app: TableApp, table: AppTable, key: Any) -> None:
+    def _edit(self, app: UsersApp, table: AppTable, key: Any) -> None:
         names = self.chance.sample(table.columns, self.chance.choice([1, 1, 1, 1, 2, 3]))
         fields = {name: self._value(table, name) for name in names}
         if app.edit_in(table, key, fields):
@@ -123,7 +147,7 @@ class RandomUsers:
         refused = name in {"city", "telephone"} and self.chance.random() < 0.05
         return self.words.fresh(f"{name}{'!' if refused else ''}")
 
-    def _known(self, app: TableApp, table: AppTable) -> list[Any]:
+    def _known(self, app: UsersApp, table: AppTable) -> list[Any]:
         place = (app.name, table.wire)
         if self._acted[place] % REFRESH == 0:
             self._keys[place] = sorted(app.rows(table))

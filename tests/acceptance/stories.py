@@ -9,7 +9,7 @@ from store import log as log_store
 from store import tables
 from store.documents import Document
 from store.model import Coupling, LogLine, Sent
-from tests.acceptance.adapter_stage import AdapterStage
+from tests.acceptance.adapter_stage import WatchedStage
 from workers.mapping import Mapping, MappingFile
 
 LONG = 100
@@ -17,13 +17,13 @@ LONG = 100
 _SENT = Document(Sent)
 
 
-def story(stage: AdapterStage, file: MappingFile, coupling: Coupling) -> str:
+def story(stage: WatchedStage, file: MappingFile, coupling: Coupling) -> str:
     """Tell it; of a long story the beginning and the end."""
     lines = list(_lines(stage, file.mappings[coupling.mapping], coupling))
     return "\n".join(lines if len(lines) < LONG else [*lines[: LONG // 2], "  …", *lines[-LONG // 2 :]])
 
 
-def story_of_record(stage: AdapterStage, record: str) -> str:
+def story_of_record(stage: WatchedStage, record: str) -> str:
     """Tell what became of a record that is not coupled."""
     with stage.store.reading() as conn:
         lines = [_line(line) for line in log_store.of_record(conn, record, limit=1000)]
@@ -40,7 +40,7 @@ def _line(line: LogLine) -> str:
     )
 
 
-def _lines(stage: AdapterStage, mapping: Mapping, coupling: Coupling) -> Iterator[str]:
+def _lines(stage: WatchedStage, mapping: Mapping, coupling: Coupling) -> Iterator[str]:
     names = ("direction", "detect", "on_update_conflict", "on_deletion", "only_coupled", "clock_skew")
     yield f"coupling {coupling.id}: " + ", ".join(f"{name}={getattr(mapping, name)}" for name in names)
     yield from (f"  {one.name} {one.direction} {one.on_conflict} {one.group or ''}" for one in mapping.fields)

@@ -121,8 +121,6 @@ columns = ["x"]
 
     # --- what its users do
 
-    # What is left out of ``table`` is done in the app's first one.
-
     def insert(self, *rows: Mapping[str, Any], table: AppTable | None = None) -> None:
         """Create records."""
         names, into = list(rows[0]), (table or self.table).name
@@ -145,10 +143,13 @@ columns = ["x"]
         sets = ", ".join(f"{name} = :{name}" for name in fields)
         return bool(self.run(f"UPDATE {table.name} SET {sets} WHERE {table.key} = :key_", {"key_": key, **fields}))
 
-    def delete(self, key: Any, *, table: AppTable | None = None) -> bool:
+    def delete(self, key: Any) -> None:
+        """Delete a record of the first table, if it is there."""
+        self.delete_in(self.table, key)
+
+    def delete_in(self, table: AppTable, key: Any) -> bool:
         """Delete a record, if it is there; say whether it was."""
-        of = table or self.table
-        return bool(self.run(f"DELETE FROM {of.name} WHERE {of.key} = :key_", {"key_": key}))
+        return bool(self.run(f"DELETE FROM {table.name} WHERE {table.key} = :key_", {"key_": key}))
 
     def mark(self) -> int:
         """Write into the table that no mapping speaks of; return the key."""

@@ -68,7 +68,7 @@ def test_c19_policy_uncouple_ends_the_coupling_and_keeps_the_survivor(stage: Sta
 
 
 def test_c20_a_deletion_that_is_carried_over_closes_the_coupling(stage: Stage) -> None:
-    """By policy here; as a command it comes with the console. Else survivor and coupling would linger."""
+    """By policy; as a command in test_conformance_resolutions. Else survivor and coupling would linger."""
     pair = Pair(stage, "c20", "applied")
     pair.couple(name="base")
     stage.settle(pair.delete("left", 2))
@@ -120,7 +120,7 @@ def test_c22_an_edit_and_a_deletion_that_cross_are_a_conflict_with_both_images(s
 
 
 def test_c23_a_record_never_known_is_never_called_deleted(stage: Stage) -> None:
-    """Tombstones do not lapse yet. Else a record that was never told of costs its partner's life by ``on_deletion``."""
+    """What has lapsed: test_conformance_lapsed. Else it costs its partner's life by ``on_deletion``."""
     pair = Pair(stage, "c23")
     stage.settle(pair.change("left", "create", 1, {"name": "base"}))
     answer = stage.order("couple", left=pair.left, right=pair.right)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import end_conditions
-from tests.acceptance.two_databases import Places, Size, World, open_world
+from tests.acceptance.two_databases import Places, Size, TableWorld, open_world
 from tests.services import fresh_database
 
 EDITS = int(os.environ.get("RECOUPLE_TEST_EDITS", "2000"))
@@ -22,7 +22,7 @@ SIZE = Size(branches=4, customers=91, edits=EDITS)
 SMALL = Size(branches=2, customers=12, edits=EDITS // 10)
 
 
-def live(world: World, size: Size) -> None:
+def live(world: TableWorld, size: Size) -> None:
     """Let two workers, two adapters each side, the users and the operator do their work until nothing is left to do."""
     for _ in range(2):
         world.stage.start_worker()
@@ -39,7 +39,7 @@ def live(world: World, size: Size) -> None:
     world.finish()
 
 
-def check_sends_nothing(world: World) -> None:
+def check_sends_nothing(world: TableWorld) -> None:
     """A further pass over all records, said again and synchronized again, changes nothing and instructs nobody."""
     before = [app.rows(table) for app in world.apps for table in app.tables], world.instructed()
     for app in world.apps:

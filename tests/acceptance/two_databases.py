@@ -1,33 +1,26 @@
-"""Two apps whose users and operator do as chance will have it, with workers and adapters between them."""
+"""Two apps whose records live in two databases, with the reference adapters beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 from messages.topology import topology
 from ops.demo.northwind import read_customers
-from store.model import Coupling, CouplingStatus, InstructionState
 from tests.acceptance import app_audit
 from tests.acceptance.adapter_stage import AdapterStage
+from tests.acceptance.app_audit import Replaced
 from tests.acceptance.branches import Branch, as_row, draw_branch
 from tests.acceptance.harness import Backend
-from tests.acceptance.random_operator import RandomOperator
-from tests.acceptance.random_users import RandomUsers, Words
-from tests.acceptance.stories import story
+from tests.acceptance.random_users import UsersApp
+from tests.acceptance.random_world import RandomWorld
 from tests.acceptance.table_apps import Place, TableApp
 from tests.services import remove
-from workers.mapping import MappingFile
-from workers.mapping_file import load_mapping_file
 
 ENVIRON = {"RECOUPLE_OUTBOX_LEASE": "1s", "RECOUPLE_RETRY_FIRST": "20ms", "RECOUPLE_RETRY_CEILING": "200ms"}
-MAX_ROUNDS = 60
-LONG = timedelta(seconds=30)
 
 
 class Size(NamedTuple):
@@ -50,23 +43,12 @@ class Places(NamedTuple):
     databases: Sequence[str]
 
 
-class World:
-    """The stage with its two apps, their users and the operator."""
+class TableWorld(RandomWorld):
+    """Two apps in databases."""
 
     def __init__(self, stage: AdapterStage, apps: Sequence[TableApp], branches: Sequence[Branch], seed: int) -> None:
-        self.stage, self.apps, self.branches = stage, apps, branches
-        chance, words = Random(seed), Words()  # noqa: S311 - repeatable, hides nothing
-        self.chance = chance
-        self.users = RandomUsers(apps, branches, words, chance)
-        self.operator = RandomOperator(stage, self.file, words, chance)
-        self._under_way: dict[str, Any] = {}
-
-    @cached_property
-    def file(self) -> MappingFile:
-        """The mapping file as the workers read it."""
-        return load_mapping_file(Path(self.stage.environ["RECOUPLE_CONFIG"]))
-
-    # --- the beginning
+        super().__init__(stage, apps, branches, Random(seed))  # noqa: S311 - repeatable, hides nothing
+        self.apps = apps
 
     def load(self, customers: int) -> None:
         """Both apps have these customers already; they are matched, or coupled by command."""
@@ -100,97 +82,27 @@ class World:
     def _numbers(self) -> range:
         return range(len(self.branches))
 
-    # --- what goes on
+    # --- what they do
 
-    def couple_some(self) -> None:
-        """Somebody finds two records that belong together and are not coupled, or are no longer."""
-        branch = self.chance.choice(self.branches)
-        free = [sorted(map(str, self.uncoupled(branch, app.name))) for app in self.apps]
-        if all(free):
-            left, right = (self.chance.choice(keys) for keys in free)
-            self.operator.couple(branch.name, f"bc/{branch.left.wire}/{left}", f"sales/{branch.right.wire}/{right}")
-
-    def uncoupled(self, branch: Branch, app: str) -> set[str]:
-        """The keys of the app's records in this branch that no coupling names."""
-        table, own = branch.table(app), next(one for one in self.apps if one.name == app)
-        couplings = (one for one in self.stage.couplings() if one.mapping == branch.name)
-        named = {record.key for one in couplings for record in (one.left, one.right) if record and record.app == app}
-        return {str(key) for key in own.rows(table)} - named
-
-    # --- the end
-
-    def finish(self) -> None:
-        """The users have gone home; the operator goes on until no error is open and nothing is left different."""
-        self.operator.may_dismiss = False
-        self.operator.synchronized.clear()
-        for _ in range(MAX_ROUNDS):
-            self.wait_quiet()
-            found = self.operator.open_errors()
-            for report in found:
-                self.operator.settle(report)
-            if found:
-                continue
-            different = self.left_different()
-            if not different:
-                return
-            for coupling in different:
-                if coupling.status is CouplingStatus.CREATING:
-                    self.operator.order("remove_coupling", coupling=coupling.id)
-                else:
-                    self.operator.synchronize(coupling)
-        told = [story(self.stage, self.file, one) for one in self.left_different()]
-        raise AssertionError("\n".join(["the operator comes to no end", f"{self.operator.open_errors()}", *told]))
-
-    def left_different(self) -> list[Coupling]:
-        """Couplings whose records somebody left as they are: coupled while they differed, or an error dismissed."""
-        dismissed = self.operator.dismissed() - self.operator.synchronized
-        return [
-            one
-            for one in self.stage.couplings()
-            if one.id in dismissed or not all(form.agreed for form in one.base.values())
-        ]
-
-    def wait_quiet(self) -> None:
-        """Wait until nothing is under way any more: in the apps, on the broker, in the store."""
-        seen: list[Any] = []
-
-        def is_quiet() -> bool:
-            seen.append(self._activity())
-            return len(seen) > 1 and not self._under_way and seen[-1] == seen[-2]
-
-        try:
-            self.stage.wait_long(is_quiet, "all to come to rest", LONG)
-        except AssertionError as error:
-            stuck = next((one for one in self.stage.couplings() if is_under_way(one)), None)
-            told = story(self.stage, self.file, stuck) if stuck else ""
-            raise AssertionError(f"it does not come to rest: {self._under_way}\n{told}") from error
-
-    def _activity(self) -> Any:
-        """Look what is under way; return what grows with everything that happens."""
+    def look(self) -> Any:
+        """Say what was not published or not handled yet; return how much was."""
         published = {app.name: app_audit.published(app) for app in self.apps}
         unhandled = {name: ids - self.stage.handled_ids(name) for name, ids in published.items()}
-        self._under_way = {
-            "commands not answered": self.operator.unanswered(),
-            "events not published": sum(app.count("recouple_changes") for app in self.apps),
-            "events not handled": sorted(set().union(*unhandled.values())),
-            "couplings": [one.id for one in self.stage.couplings() if is_under_way(one)],
-            "store": "" if self.stage.is_idle() else "work is due or the outbox is not empty",
-        }
-        self._under_way = {what: found for what, found in self._under_way.items() if found}
+        self.under_way["events not published"] = sum(app.count("recouple_changes") for app in self.apps)
+        self.under_way["events not handled"] = sorted(set().union(*unhandled.values()))
         return published, self.instructed()
+
+    def replaced(self, app: UsersApp) -> list[Replaced]:
+        """Every update and deletion, as the triggers noted it."""
+        return [found for one in self.apps if one is app for found in app_audit.replaced(one)]
 
     def instructed(self) -> list[int]:
         """How many instructions each app has answered."""
         return [app.count("recouple_instructions") for app in self.apps]
 
 
-def is_under_way(coupling: Coupling) -> bool:
-    """Say whether an app is still to answer something about this coupling."""
-    return any(sent.state in (InstructionState.SENT, InstructionState.BACKING_OFF) for sent in coupling.flight)
-
-
 @contextmanager
-def open_world(places: Places, folder: Path, branches: int, seed: int) -> Iterator[World]:
+def open_world(places: Places, folder: Path, branches: int, seed: int) -> Iterator[TableWorld]:
     """Set all of it up, with mappings of that seed; take it down again."""
     chance = Random(seed)  # noqa: S311 - as above
     drawn = [draw_branch(number, chance) for number in range(branches)]
@@ -212,5 +124,5 @@ def open_world(places: Places, folder: Path, branches: int, seed: int) -> Iterat
         stack.callback(lambda: [worker.stop() for worker in stage.workers if worker.is_running()])
         for app in apps:
             stack.callback(app.stop)
-        yield World(stage, apps, drawn, seed)
+        yield TableWorld(stage, apps, drawn, seed)
         stage.close()

@@ -39,7 +39,7 @@ def synchronize(conn: Connection, context: Context, command: Command, now: datet
 
 def _one(conn: Connection, context: Context, command: Command, order: Synchronize, now: datetime) -> Carried:
     """A manual synchronization of one coupling: a job that is over at once."""
-    named = find(conn, order.error, order.coupling)
+    named = find(conn, order.error, order.coupling, order.revision)
     if named.coupling is None:
         return resolve_one(conn, context, command, now)
     carried, decided = resolve_coupling(conn, context, command, named.coupling, now)

@@ -95,6 +95,7 @@ def faults(situation: Situation, choice: Choice) -> tuple[str, ...]:
     if missing:
         found.append(f"not said what becomes of the contested {', '.join(missing)}")
     found += _halved_groups(mapping, named)
+    found += _torn_groups(mapping, choice)
     for name, side in choice.fields.items():
         found += _wrong_side(by_name[name], side) if name in by_name else ()
     for name, value in choice.values.items():
@@ -115,6 +116,18 @@ def _halved_groups(mapping: Mapping, named: set[str]) -> Iterator[str]:
         left_out = [name for name in members if name not in named]
         if left_out and len(left_out) < len(members):
             yield f"the group {group} moves as one; {', '.join(left_out)} is not named"
+
+
+def _torn_groups(mapping: Mapping, choice: Choice) -> Iterator[str]:
+    sides: dict[str, set[Side]] = {}
+    for field in mapping.fields:
+        if field.group is not None and field.name in choice.fields:
+            sides.setdefault(field.group, set()).add(choice.fields[field.name])
+    yield from (
+        f"the group {group} moves as one; choose one side for all of it"
+        for group, both in sides.items()
+        if len(both) > 1
+    )
 
 
 def _wrong_side(state: FieldState, side: Side) -> Iterator[str]:

@@ -130,6 +130,8 @@ def unanswered(situation: Situation, sent: Sent) -> Decision:
         opened_at=situation.now if previous is None else previous.opened_at,
         failed=silent,
         attempts=silent.attempt,
+        resolution=None if previous is None else previous.resolution,  # told if the answer comes after all
+        resolved_by=None if previous is None else previous.resolved_by,
         history=() if previous is None else previous.history,
         confidence=confidence,
         confidence_reasons=reasons,
