@@ -12,9 +12,13 @@ from messages.errors import ErrorReport
 from messages.orders import ORDERS
 from messages.values import Value
 from ops.error_view import mapping_of, print_error
+from ops.next_steps import spoken
 from ops.printing import say
 from ops.wiring import ExitCode, Session
 from workers.refusal import RefusedError
+
+APPLIES = "what applies: "
+"""In a refusal the names of the commands that apply come after it, the last thing said."""
 
 Told: TypeAlias = Callable[[dict[str, Value]], str]
 """Makes a sentence of the result of a command that was done."""
@@ -41,10 +45,16 @@ def tell_answer(session: Session, command: Command, answer: Answer, told: Told) 
 
 def tell_refused(session: Session, code: RefusalCode, detail: str, error: ErrorReport | None = None) -> None:
     """Say on stderr that a command is refused and, where the error has moved on, how it is now."""
-    say(session.err, f"Refused ({code}): {detail}", "red")
+    say(session.err, f"Refused ({code}): {_as_typed(detail)}", "red")
     if error is not None:
         say(session.err, "As it is now:", "dim")
         print_error(session.err, error, mapping_of(session, error.mapping), session.now())
+
+
+def _as_typed(detail: str) -> str:
+    """Name what applies as it is typed here: ``restore``, which is ``restore_record`` on the wire."""
+    words, applies, names = detail.rpartition(APPLIES)
+    return f"{words}{applies}{', '.join(map(spoken, names.split(', ')))}" if applies else detail
 
 
 def tell_refusal(session: Session, command: str, refusal: RefusedError) -> ExitCode:

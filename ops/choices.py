@@ -27,6 +27,9 @@ Values: TypeAlias = Annotated[
     ),
 ]
 
+BLANK = "…"
+"""Stands for the value in a command line that is to be completed."""
+
 
 def read_fields(texts: Iterable[str]) -> dict[str, Keep]:
     """Read ``name=left`` and ``name=right``.
@@ -46,9 +49,12 @@ def read_values(texts: Iterable[str]) -> dict[str, Value]:
     """Read ``name=VALUE``, the value as ``read_value`` does.
 
     Raises:
-        typer.BadParameter: one is not written so, or names a field again.
+        typer.BadParameter: one is not written so, names a field again, or was copied without its value.
     """
-    return {name: read_value(text) for name, text in _pairs(texts, "--value")}
+    pairs = _pairs(texts, "--value")
+    if blank := next((name for name, text in pairs if text == BLANK), None):
+        raise typer.BadParameter(f"{blank}={BLANK}: write the value in place of {BLANK}", param_hint="--value")
+    return {name: read_value(text) for name, text in pairs}
 
 
 def read_value(text: str) -> Value:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from ops.command_table import COMMANDS
-from ops.wiring import quiet_libraries
+from ops.printing import json_text
+from ops.wiring import ExitCode, quiet_libraries
 
 _EPILOG = """\
 Exit codes:
@@ -19,15 +24,42 @@ Exit codes:
   3  a command was sent and not answered in time; it may still be carried out
 
 With --json stdout holds one JSON document: an array, or an object for a
-single thing. When something fails it is an object with the member error.
+single thing. When something fails it is an object with the member error;
+of a command that is refused, with code and detail.
 The sentence for people is on stderr either way.
 
 Settings are environment variables, RECOUPLE_…; without any of them store
 and broker are files in the folder .recouple.
 """
 
+
+class _Recouple(TyperGroup):
+    """Tells a wrong option as JSON, too, where JSON was asked for: typer says it to people only."""
+
+    _as_json = False
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        self._as_json = "--json" in args
+        with self._told():
+            return super().make_context(info_name, args, *more, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with self._told():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except TyperException as fault:
+            if self._as_json and fault.exit_code == ExitCode.USAGE:
+                typer.echo(json_text({"error": fault.format_message()}))
+            raise
+
+
 app = typer.Typer(
     name="recouple",
+    cls=_Recouple,
     help="Keeps coupled records of two business apps in step, and tells people when they fall out of it.",
     epilog=_EPILOG,
     no_args_is_help=True,

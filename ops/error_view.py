@@ -16,6 +16,7 @@ from ops.options import AsJson
 from ops.printing import age_text, say, time_text
 from ops.wiring import ExitCode, Session, session
 from store import errors as error_store
+from store import pauses as pause_store
 from workers.mapping import Mapping
 from workers.mapping_file import MappingFileError, load_mapping_file
 
@@ -29,23 +30,29 @@ def show(
     with session(as_json=as_json) as current, current.store() as store:
         with store.reading() as conn:
             report = error_store.get(conn, error)
+            pauses = pause_store.read(conn)
         if report is None:
             raise typer.Exit(_not_found(current, error))
         if as_json:
             current.write_json(report)
         else:
-            print_error(current.out, report, mapping_of(current, report.mapping), current.now())
+            mapping = mapping_of(current, report.mapping)
+            print_error(current.out, report, mapping, current.now())
+            held = None if mapping is None or report.status is ErrorStatus.RESOLVED else pauses.of(mapping)
+            if held is not None and report.coupling is not None:
+                current.note(f"\nPaused ({held}): until it is resumed, at most remove-coupling and dismiss apply.")
 
 
 def print_error(console: Console, report: ErrorReport, mapping: Mapping | None, now: datetime) -> None:
     """Print all there is to know of an error; without its mapping, every field stands among the app's own."""
     for sentence, style in _sentences(report, now):
         say(console, sentence, style)
-    console.print()
-    console.print(sides_table(report, now))
-    if report.differences or mapping is not None:
+    if report.left is not None or report.right is not None:
         console.print()
-        console.print(fields_table(report, mapping))
+        console.print(sides_table(report, now))
+        if report.differences or mapping is not None:
+            console.print()
+            console.print(fields_table(report, mapping))
     for title, table in other_tables(report, mapping):
         console.print()
         say(console, title, "bold")
@@ -54,7 +61,7 @@ def print_error(console: Console, report: ErrorReport, mapping: Mapping | None, 
         console.print()
         say(console, "What was ordered about it", "bold")
         console.print(history_table(report))
-    steps = list(next_steps(report))
+    steps = list(next_steps(report, mapping))
     if steps:
         console.print()
         say(console, "What can be done", "bold")
@@ -66,7 +73,8 @@ def print_briefly(console: Console, report: ErrorReport, now: datetime) -> None:
     """Print what is needed to decide: which records, who changed them when, and where they differ."""
     say(console, f"Error {report.error}, revision {report.revision}: {report.title}", "bold")
     say(console, report.detail)
-    console.print(sides_table(report, now))
+    if report.left is not None or report.right is not None:
+        console.print(sides_table(report, now))
     if report.differences:
         console.print()
         console.print(differences_table(report))
@@ -93,7 +101,7 @@ def _sentences(report: ErrorReport, now: datetime) -> Iterator[tuple[str, str]]:
         yield f"{opened}; being resolved: {report.resolution}{by}. It is settled when the app confirms.", ""
     else:
         yield opened, ""
-    yield report.detail, "bold"
+    yield report.detail, "dim" if report.status is ErrorStatus.RESOLVED else "bold"
     yield from _causes(report)
 
 

@@ -75,9 +75,10 @@ def of_purge(conn: Connection, what: Purge, now: datetime) -> Forecast:
     before = now - timedelta(days=what.older_than_days) if what.older_than_days else None
     meant = Resolved(before=before, family=what.family)
     number, kept = error_store.count_resolved(conn, meant), error_store.count_explaining(conn, meant)
-    old = f" from more than {counted(what.older_than_days, 'day')} ago" if before is not None else ""
+    old = f" more than {counted(what.older_than_days, 'day')} ago" if before is not None else ""
     stay = f" {counted(kept, 'other')} of that age would stay: couplings are skipped for them." if kept else ""
-    sentence = f"{counted(number, 'resolved error')}{old} would be deleted for good.{stay}"
+    resolved = counted(number, "error that was resolved", "errors that were resolved")
+    sentence = f"{resolved}{old} would be deleted for good.{stay}"
     return Forecast(sentence=sentence, concerned={"errors": number, "kept": kept})
 
 

@@ -199,9 +199,9 @@ def _warnings(store: StoreHealth, broker: BrokerHealth, ns: str) -> list[str]:
     found = []
     for pause in store.paused or ():
         why = f": {pause.reason}" if pause.reason else ""
-        found.append(
-            f"The {pause} is paused by {pause.by}{why}; go on with `recouple resume --{pause.scope} {pause.name}`"
-        )
+        look = "" if pause.error is None else f"look first with `recouple show {pause.error}`, then "
+        resume = f"go on with `recouple resume --{pause.scope} {pause.name}`"
+        found.append(f"The {pause} is paused by {pause.by}{why}; {look}{resume}")
     found += [
         f"{one.app} has not answered {counted(one.unanswered, 'instruction')} in time: does its adapter run?"
         for one in store.instructions or ()

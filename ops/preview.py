@@ -20,6 +20,7 @@ from messages.commands import (
     Synchronize,
 )
 from messages.errors import ErrorEvent, ErrorReport, ErrorStatus, Handling
+from messages.instructions import Action
 from ops.answers import command_name
 from ops.next_steps import spoken
 from ops.printing import make_table, plain, say, value_text
@@ -98,15 +99,15 @@ def print_preview(console: Console, preview: Preview) -> None:
         again = ", the same as before" if one.get("again") else ""
         say(console, f"  {instruction_text({**one, 'fields': ()})}{again}")
         if one["values"]:
-            _print_values(console, one["values"])
+            _print_values(console, one["values"], "last held" if one["action"] == Action.CREATE else "now")
     if not instructions:
         say(console, "  No app is instructed.")
     for sentence in _afterwards(preview.result):
         say(console, f"  {sentence}")
 
 
-def _print_values(console: Console, values: dict[str, dict[str, Any]]) -> None:
-    table = make_table("    field", "now", "then")
+def _print_values(console: Console, values: dict[str, dict[str, Any]], now: str) -> None:
+    table = make_table("    field", now, "then")
     for name, one in values.items():
         table.add_row(plain(f"    {name}"), *(Text(value_text(one.get(when, UNSET))) for when in ("now", "then")))
     console.print(table)
@@ -141,7 +142,8 @@ def _of_single_record(what: Settling, told: ErrorReport) -> Preview:
 
 
 def _stale(what: Settling, told: ErrorReport | None, revision: int) -> RefusedError:
-    detail = f"it is at revision {revision}, not {what.revision} any more; look at it again"
+    subject = "it" if told is None else f"error {told.error}"
+    detail = f"{subject} is at revision {revision}, not {what.revision}; look at it again"
     return RefusedError(RefusalCode.STALE, detail, told)
 
 
@@ -171,6 +173,7 @@ def _instruction(situation: Situation, sent: Sent) -> dict[str, Any]:
     return {
         "app": sent.record.app,
         "action": sent.action,
+        "table": sent.record.table,
         "record": str(sent.record) if sent.record.key else None,  # its app gives it a key
         "fields": sorted(sent.fields),
         "values": values,

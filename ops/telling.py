@@ -58,8 +58,9 @@ def told_job(result: dict[str, Value]) -> str:
     told = f"Job {result.get('job')} is done, {done:,} looked at: {counters_text(result)}."
     kept, unmatched, ambiguous = (result.get(name) for name in ("kept", "unmatched", "ambiguous"))
     told += f" {counted(kept, 'error stays', 'errors stay')}: couplings are skipped for them." if kept else ""
-    told += f" {counted(unmatched, 'record')} matched none." if unmatched else ""
-    told += f" {counted(ambiguous, 'record')} matched several." if ambiguous else ""
+    none = (unmatched or 0) - (ambiguous or 0)  # who matches several is unmatched, too
+    told += f" {counted(none, 'record')} matched none." if none > 0 else ""
+    told += f" {counted(ambiguous, 'record')} matched several, or one that others match, too." if ambiguous else ""
     if result.get("failed") or unmatched or ambiguous:
         told += f" `recouple jobs {result.get('job')}` lists them one by one."
     return told
@@ -76,7 +77,8 @@ def instruction_text(instruction: dict[str, Any]) -> str:
     fields = [str(name) for name in instruction.get("fields") or ()]
     more = [f"{len(fields) - MAX_TOLD_FIELDS} more"] if len(fields) > MAX_TOLD_FIELDS else []
     named = f" ({', '.join([*fields[:MAX_TOLD_FIELDS], *more])})" if fields else ""
-    what = instruction["record"] or "a new record"
+    table = f" in {instruction['table']}" if instruction.get("table") else ""
+    what = instruction["record"] or f"a new record{table}"
     return f"{instruction['app']} is instructed to {instruction['action']} {what}{named}"
 
 

@@ -139,13 +139,12 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             restore, unmapped ones.
         writes: By mapping field name.
         base: The base of the written fields when the instruction was made, for the audit.
-        if_version: The version on which the decision was made. Of a read, which does not send it: what was known
-            when it was asked.
+        if_version: The version on which the decision was made; of a read, which does not send it, what was known then.
         rule: The policy that settled it, where one did.
         due_at: When to act if nothing is heard: send again, or open ``no_answer``.
-        code, words: Of the last failure, where there was one; the words are the app's own and are never logged.
+        code, words: Of the last failure, if there was one; the words are the app's own and are never logged.
+        removed: All that a record held that is deleted, by the app's own names; kept, not sent.
         overtaken: Values that users reported meanwhile for the fields in flight, by the app's own names (R11).
-        traceparent: Of the event that led to it.
     """
 
     id: str
@@ -164,6 +163,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due_at: datetime | None = None
     code: str | None = None
     words: str = ""
+    removed: dict[str, Value] = {}
     overtaken: dict[str, list[Value]] = {}
     traceparent: str | None = None
 

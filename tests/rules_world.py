@@ -179,13 +179,13 @@ class Engine:
 
     def silence(self, number: int) -> None:
         """``answer_within`` has passed for everything this coupling has in flight."""
-        for sent in waiting(self.couplings[number]):
-            if sent.state is InstructionState.SENT:
-                desk = self._desk([], [number])
-                situation = self._situation(desk, desk.couplings[number])
-                decision = unanswered(situation, sent)
-                desk.put(decision.coupling)
-                self._write(desk, [Decided(situation=situation, decision=decision)], [])
+        overdue = [one for one in waiting(self.couplings[number]) if one.state is InstructionState.SENT]
+        if overdue:
+            desk = self._desk([], [number])
+            situation = self._situation(desk, desk.couplings[number])
+            decision = unanswered(situation, overdue)
+            desk.put(decision.coupling)
+            self._write(desk, [Decided(situation=situation, decision=decision)], [])
 
     def retry(self, number: int) -> None:
         """The ``retry`` command, where it applies; else the coupling is only decided again."""

@@ -186,7 +186,13 @@ def tell_ambiguities(conn: Connection, context: Context, told: Sequence[Ambiguit
     return [
         Line(
             event=f"error.{message.event}",
-            fields={"error": message.report.error, "kind": message.report.kind, "mapping": message.report.mapping},
+            fields={
+                "error": message.report.error,
+                "kind": message.report.kind,
+                "revision": message.report.revision,
+                "mapping": message.report.mapping,
+                "resolution": message.report.resolution,
+            },
         )
         for message in messages
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -29,22 +29,23 @@ def brake(
     counts = wanted(decisions)
     if not counts:
         return list(decisions)
-    levels = _levels(conn, desk, counts)
+    found = level_store.lock(conn, counts, desk.now)
+    levels = {what: _level(desk, what, found[what]) for what in counts}
     paused = _paused_meanwhile(conn, desk, counts)
     free = [what for what in sorted(counts) if what.mapping not in paused]
     passed = {what.mapping: what for what in free if levels[what] + counts[what] * ONE > _limit(desk, what) * ONE}
     stopped = paused | {name: f"{Scope.MAPPING} {name}" for name in passed}
     taken = {what: levels[what] + (0 if what.mapping in stopped else count * ONE) for what, count in counts.items()}
-    level_store.save(conn, {what: Level(level, desk.now) for what, level in taken.items()})
+    # Never measured back: the worker whose clock is ahead would empty the same minutes once more.
+    level_store.save(conn, {what: Level(level, max(desk.now, found[what].at)) for what, level in taken.items()})
     for (name, what), number in zip(passed.items(), error_store.numbers(conn, len(passed)), strict=True):
         desk.limits_passed.append(limit_exceeded(desk.file.mappings[name], what, counts[what], number, desk.now))
     return [_held(*one, stopped[one[0].mapping.name]) if one[0].mapping.name in stopped else one for one in decisions]
 
 
-def _levels(conn: Connection, desk: Desk, counts: Collection[Limited]) -> dict[Limited, int]:
-    """How full each allowance is now, in thousandths; locked."""
-    found = level_store.lock(conn, counts, desk.now)
-    return {what: leaked(found[what].thousandths, _limit(desk, what), desk.now - found[what].at) for what in counts}
+def _level(desk: Desk, what: Limited, found: Level) -> int:
+    """How full an allowance is now, in thousandths."""
+    return leaked(found.thousandths, _limit(desk, what), desk.now - found.at)
 
 
 def _paused_meanwhile(conn: Connection, desk: Desk, counts: Iterable[Limited]) -> dict[str, str]:

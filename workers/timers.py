@@ -20,7 +20,7 @@ from store import instructions as instruction_store
 from store import pauses as pause_store
 from store import records as record_store
 from store.due import Due, DueKind
-from store.model import CouplingStatus, InstructionState
+from store.model import CouplingStatus, InstructionState, Sent
 from store.pauses import Pauses
 from workers.arrivals import match_arrivals
 from workers.bulk.chunks import run_chunk
@@ -128,24 +128,24 @@ def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetim
 
 
 def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> list[Decided]:
-    """An instruction that its app has not answered in time: ``no_answer``."""
-    overdue = {
-        item.instruction: desk.couplings[item.coupling]
-        for item in items
-        if item.kind is DueKind.ANSWER and item.coupling in desk.couplings
-    }
+    """Instructions that their apps have not answered in time: ``no_answer``, once for each coupling."""
+    due = [item for item in items if item.kind is DueKind.ANSWER and item.coupling in desk.couplings]
+    named = {item.instruction for item in due}
+    couplings = [desk.couplings[number] for number in {item.coupling: None for item in due} if number is not None]
     pairs = [
         (coupling, desk.file.mappings[coupling.mapping])
-        for coupling in overdue.values()
+        for coupling in couplings
         if coupling.mapping in desk.file.mappings and coupling.status is not CouplingStatus.CLOSED
     ]
     told = []
     for situation in look_at(conn, desk, pairs):
-        coupling = desk.couplings[situation.coupling.id]
-        for sent in coupling.flight:
-            late = sent.due_at is not None and sent.due_at <= now
-            if sent.id in overdue and sent.state is InstructionState.SENT and late:
-                decision = unanswered(situation, sent)
-                desk.put(decision.coupling)
-                told.append(Decided(situation=situation, decision=decision))
+        overdue = [sent for sent in situation.coupling.flight if sent.id in named and _is_late(sent, now)]
+        if overdue:
+            decision = unanswered(situation, overdue)
+            desk.put(decision.coupling)
+            told.append(Decided(situation=situation, decision=decision))
     return told
+
+
+def _is_late(sent: Sent, now: datetime) -> bool:
+    return sent.state is InstructionState.SENT and sent.due_at is not None and sent.due_at <= now

@@ -35,6 +35,7 @@ from workers.holding import hold_up
 from workers.log_lines import Line
 from workers.mapping import Confirms
 from workers.pacing import pace
+from workers.rules.answers import waiting
 from workers.rules.desk import Desk, Touch
 from workers.rules.matching import match_values, written_mark
 from workers.rules.reports import Ending, report
@@ -238,8 +239,15 @@ def _write_creates(conn: Connection, desk: Desk, sent: Sequence[tuple[int, Sent]
     answered = [one.id for _, one in desk.answered if one.action is Action.CREATE]
     applied = [one.id for _, one in desk.answered if one.state is InstructionState.APPLIED and one.id in answered]
     match_store.clear_creating(conn, applied)  # a refused one still tells what its coupling wants
-    waiting = arrival_store.waiting_for(conn, answered)
+    woken = arrival_store.waiting_for(conn, [*answered, *_given_up(desk)])
     due_store.put(
         conn,
-        [Due(kind=DueKind.ARRIVAL, record=one.record, mapping=one.mapping, due_at=desk.now) for one in waiting],
+        [Due(kind=DueKind.ARRIVAL, record=one.record, mapping=one.mapping, due_at=desk.now) for one in woken],
     )
+
+
+def _given_up(desk: Desk) -> list[str]:
+    """Creates in flight whose coupling was removed: their answer, if it comes, is nobody's any more."""
+    removed = [one for one in desk.changed_couplings() if one.status is CouplingStatus.CLOSED]
+    before = [was for one in removed if (was := desk.was(one.id)) is not None]
+    return [sent.id for was in before for sent in waiting(was) if sent.action is Action.CREATE]

@@ -47,12 +47,14 @@ class App:
     Attributes:
         received: Every instruction that came, in order, repeats too.
         changes: Every change that was ever made, in order.
+        locked: Records that only their users may change for now; an instruction is refused.
     """
 
     def __init__(self, name: str, key_prefixes: Mapping[str, str], clock: Callable[[], datetime]) -> None:
         self.name = name
         self.received: list[Instruction] = []
         self.changes: list[Change] = []
+        self.locked: set[RecordRef] = set()
         self._key_prefixes = key_prefixes
         self._clock = clock
         self._records: dict[RecordRef, Record] = {}
@@ -109,9 +111,12 @@ class App:
     def _refusal(self, instruction: Instruction) -> Failed | None:
         if instruction.action is Action.CREATE:
             return None
-        record = self._records.get(RecordRef(self.name, instruction.table, instruction.key or ""))
+        named = RecordRef(self.name, instruction.table, instruction.key or "")
+        record = self._records.get(named)
         if record is None:
             code, words = FailureCode.NOT_FOUND, "no such record"
+        elif named in self.locked and instruction.action is not Action.READ:
+            code, words = FailureCode.PERMISSION_DENIED, "the record is locked by a user"
         elif instruction.if_version not in (None, record.version):
             code, words = FailureCode.VERSION_MISMATCH, "the record has changed since"
         else:

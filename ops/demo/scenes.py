@@ -1,4 +1,4 @@
-"""The working day, scene by scene. Anna works in the ERP, Sam in the CRM; nobody else does anything."""
+"""The working day, scene by scene. Anna works in the ERP, Sam in the CRM; nobody settles anything until evening."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.demo.stage import Play, Stage
 ANNA, SAM = "anna", "sam"
 
 DISPUTED, DELETED = "AROUT", "PARIS"
-"""The two customers that people are left to decide about when the day is over."""
+"""The two customers about which people have to decide when the day is over."""
 
 
 def update_to_sales(stage: Stage) -> None:
@@ -36,7 +36,7 @@ def update_to_bc(stage: Stage) -> None:
 def update_conflict(stage: Stage) -> None:
     """Both change a record before either has heard of the other."""
     customer, account = stage.customer(DISPUTED)
-    by_anna = stage.bc.edit(customer, ANNA, address="4 Bishopsgate", phone_no="(171) 555-7700")
+    by_anna = stage.bc.edit(customer, ANNA, address="4 Bishopsgate")
     by_sam = stage.sales.edit(account, SAM, address1_line1="25 Great Queen St.")
     stage.play(by_anna, by_sam)
     kinds = [error.kind for error in stage.open_errors(customer)]

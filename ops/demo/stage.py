@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from messages.changes import Change, Operation
+from messages.commands import Done, Order
 from messages.errors import ErrorReport, ErrorStatus
 from messages.instructions import Instruction
 from messages.records import RecordRef
@@ -17,6 +18,9 @@ from ops.demo.world import World
 from store import errors as error_store
 from store.errors import ErrorFilters
 from store.model import LogLine
+
+OPERATOR = "mia"
+"""Who settles what Anna and Sam leave behind."""
 
 _ERRORS = 100
 _THERE = "there"
@@ -46,11 +50,19 @@ class Logged(msgspec.Struct, frozen=True):
     outcomes: tuple[str, ...]
 
 
+class Ordered(msgspec.Struct, frozen=True):
+    """What an operator ordered: as it would be typed, and whether it was done or why not."""
+
+    line: str
+    answer: str
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """A scene that was played."""
 
     title: str
     story: str
+    orders: tuple[Ordered, ...] = ()
     moved: tuple[Moved, ...]
     log: tuple[Logged, ...]
     checks: tuple[Check, ...]
@@ -68,6 +80,7 @@ class Stage:
         self.world = world
         self.bc, self.sales = world.bc, world.sales
         self.checks: list[Check] = []
+        self._orders: list[Ordered] = []
         self._before = self._records()
         self._made = {app.name: len(app.changes) for app in (self.bc, self.sales)}
         self._received = {app.name: len(app.received) for app in (self.bc, self.sales)}
@@ -85,6 +98,17 @@ class Stage:
         """Let the apps announce what their users did, and wait until all is quiet."""
         self.world.announce(*changes)
         self.world.settle()
+
+    def order(self, line: str, what: Order, reason: str) -> bool:
+        """Order something as the operator, and wait until all is quiet; say whether it was done.
+
+        Args:
+            line: What would be typed for it.
+        """
+        answer = self.world.order(what, OPERATOR, reason)
+        self._orders.append(Ordered(line, "done" if isinstance(answer, Done) else f"{answer.code}: {answer.detail}"))
+        self.world.settle()
+        return isinstance(answer, Done)
 
     def expect(self, sentence: str, holds: bool) -> None:  # noqa: FBT001 - reads as what it is: expect(what, is it so)
         """Note what should be so."""
@@ -123,10 +147,19 @@ class Stage:
         return Scene(
             title=title,
             story=story,
+            orders=tuple(self._orders),
             moved=tuple(_moved(self._before, self._changes())),
             log=tuple(self._logged(record) for record in self._lines),
             checks=tuple(self.checks),
         )
+
+    def coupling(self, record: RecordRef) -> int | None:
+        """Return the number of the coupling of this record."""
+        return self.world.coupling(record)
+
+    def watch(self, record: RecordRef) -> None:
+        """Tell of this record what happens from now on."""
+        self._lines.setdefault(record, len(self.world.lines(record)))
 
     def partner(self, record: RecordRef) -> RecordRef | None:
         """Return the record that this one is coupled with now."""
@@ -140,7 +173,7 @@ class Stage:
         if partner is None:
             raise LookupError(f"{record} is not coupled")
         for one in (record, partner):
-            self._lines.setdefault(one, len(self.world.lines(one)))
+            self.watch(one)
         return record, partner
 
     def _logged(self, record: RecordRef) -> Logged:

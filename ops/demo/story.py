@@ -13,9 +13,8 @@ from rich.console import Console
 from messages.changes import Change
 from messages.commands import Done, Refused
 from messages.records import RecordRef
-from ops.demo.closing import Report, close_the_day
+from ops.demo.closing import DAY, Report, close_the_day
 from ops.demo.northwind import as_bc_contact, as_bc_customer, as_sales_account, as_sales_contact, read_customers
-from ops.demo.scenes import SCENES
 from ops.demo.stage import Scene, Stage
 from ops.demo.telling import Teller
 from ops.demo.world import StuckError, World
@@ -69,7 +68,7 @@ def _live_through(world: World, teller: Teller) -> Report:
             pid = "" if world.worker is None else f", process {world.worker.pid}"
             teller.line(f"Store, broker and log of the worker{pid}, are in {world.folder}.")
             faults += _begin(world, teller)
-            for number, (title, story, play) in enumerate(SCENES, start=1):
+            for number, (title, story, play) in enumerate(DAY, start=1):
                 stage = Stage(world)
                 play(stage)
                 scenes.append(stage.played(title, story))

@@ -10,13 +10,14 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ops.demo.closing import Agreement, Report, Told
+from ops.demo.agreement import Agreement
+from ops.demo.closing import Report, Told
 from ops.demo.stage import Logged, Scene
 from ops.demo.world import Advance
 from ops.printing import UNKNOWN, counted, make_table, plain, say, value_text
 
 _SHOWN = 5
-"""Messages of a queue; there are one or two where all is as it should be."""
+"""Messages of a queue that are told of; there is one in the dead queue where all is as it should be."""
 
 
 class Teller:
@@ -49,6 +50,8 @@ class Teller:
         """Tell what people did in one scene, and what both sides hold since."""
         self.heading(f"{number:>2}  {scene.title}")
         self._indented(plain(scene.story))
+        for order in scene.orders:
+            self._indented(plain(f"$ {order.line}   # {order.answer}", "cyan"))
         if scene.moved:
             table = make_table("record", "field", "before", "after", "by")
             table.columns[0].no_wrap = True
@@ -69,13 +72,15 @@ class Teller:
         self.heading("What happened")
         self._scenes(report)
         self.heading("The synchronization log, lines by outcome")
-        self.line(", ".join(f"{outcome} {lines:,}" for outcome, lines in report.log.items()))
+        self._indented(plain(", ".join(f"{outcome} {lines:,}" for outcome, lines in report.log.items())))
         self.heading(f"The dead queue: {counted(len(report.dead), 'message')}")
         for dead in report.dead[:_SHOWN]:
-            self.line(f"{dead.reason} at {dead.field}, from {dead.queue}: {dead.detail}")
-        self.heading(f"The error queue: {counted(len(report.errors), 'message')}, looked at and left there")
-        for told in report.errors[:_SHOWN]:
+            self._indented(plain(f"{dead.reason} at {dead.field}, from {dead.queue}: {dead.detail}"))
+        self.heading(f"The error queue: {counted(len(report.errors), 'message')}, looked at and left there; the first")
+        for told in report.errors[:1]:
             self._error(told)
+        self.heading("Who settled what")
+        self._audit(report)
         self.heading("Both sides, compared field by field")
         for agreement in report.agreement:
             self._agreement(agreement)
@@ -86,16 +91,17 @@ class Teller:
         self.heading("To look further")
         for name, text in environ.items():
             self.line(f"export {name}={shlex.quote(text)}")
-        self.line("recouple errors")
+        self.line("recouple errors --all")
         self.line("recouple show 1")
+        self.line("recouple log sales/account/A0004")
 
     def _scenes(self, report: Report) -> None:
-        table = make_table("", "scene", "what happened", "as it should be")
+        table = make_table("", "scene", "as it should be")
         for number, scene in enumerate(report.scenes, start=1):
-            happened = "; ".join(check.sentence if check.holds else f"NOT: {check.sentence}" for check in scene.checks)
-            style = "green" if scene.as_it_should else "bold red"
-            mark = plain(self._yes if scene.as_it_should else self._no, style)
-            table.add_row(plain(number), plain(scene.title), plain(happened), mark)
+            held = sum(check.holds for check in scene.checks)
+            mark, style = (self._yes, "green") if scene.as_it_should else (self._no, "bold red")
+            told = plain(f"{mark} {held} of {len(scene.checks)}", style)
+            table.add_row(plain(number), plain(scene.title), told)
         self._console.print(table)
 
     def _error(self, told: Told) -> None:
@@ -112,6 +118,12 @@ class Teller:
             self._indented(table)
         if error.actions:
             self._indented(plain(f"what a person can do: {', '.join(error.actions)}", "dim"))
+
+    def _audit(self, report: Report) -> None:
+        table = make_table("error", "kind", "command", "by", "because")
+        for one in report.audit:
+            table.add_row(*map(plain, (one.error, one.kind, one.command, one.by, one.reason or "")))
+        self._console.print(table)
 
     def _agreement(self, agreement: Agreement) -> None:
         in_step = agreement.couplings - len(agreement.apart)

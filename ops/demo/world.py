@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from sqlalchemy import Connection
 
 from messages.changes import Change
 from messages.codec import decode_answer, encode_command
-from messages.commands import Answer, Command, Couple
+from messages.commands import Answer, Command, Couple, Order
+from messages.orders import ORDERS
 from messages.records import RecordRef
 from messages.transport.connect import connect
 from messages.transport.ports import Publication, PublishOutcome
@@ -37,6 +39,7 @@ WAIT_AT_MOST = timedelta(seconds=15)
 STOP_WITHIN_S = 10
 """A worker that is told to stop does so within ten seconds."""
 
+_NAMES = {form.order: name for name, form in ORDERS.items()}
 _LOOK_S = 0.02
 _PUBLISH_WITHIN = timedelta(seconds=10)
 _LINES = 1000
@@ -75,6 +78,7 @@ class World:
         self._connectors = [Connector(app, self.broker, self.namespace) for app in (self.bc, self.sales)]
         self._publisher = self.broker.publisher()
         self._awaited: dict[tuple[RecordRef, str], int] = {}
+        self._orders = itertools.count(1)
         self._seen = {app.name: 0 for app in (self.bc, self.sales)}
 
     @contextmanager
@@ -127,23 +131,37 @@ class World:
 
     def couple(self, pairs: Sequence[tuple[RecordRef, RecordRef]], advance: Advance) -> list[Answer]:
         """Order these records to be coupled, as a program would: commands through the queue, answers awaited."""
+        return self._order([Couple(left=left, right=right) for left, right in pairs], "demo", None, advance)
+
+    def order(self, what: Order, by: str, reason: str) -> Answer:
+        """Order one thing, as an operator would, and return the answer; ``settle`` waits for what follows from it."""
+        [answer] = self._order([what], by, reason, lambda _done: None)
+        return answer
+
+    def _order(self, orders: Sequence[Order], by: str, reason: str | None, advance: Advance) -> list[Answer]:
         reply_to, replies = self.broker.reply_consumer()
         commands = [
-            Command(id=f"demo-couple-{n}", source="ops/demo", name="couple", order=Couple(left=left, right=right))
-            for n, (left, right) in enumerate(pairs, start=1)
+            Command(
+                id=f"demo-{next(self._orders)}",
+                source=f"ops/{by}",
+                name=_NAMES[type(one)],
+                order=one,
+                reason=reason,
+                reply_to=reply_to,
+            )
+            for one in orders
         ]
         answers: list[Answer] = []
 
         def all_answered() -> bool:
-            deliveries = replies.receive(len(pairs), timedelta(seconds=_LOOK_S))
+            deliveries = replies.receive(len(commands), timedelta(seconds=_LOOK_S))
             answers.extend(decode_answer(delivery.body) for delivery in deliveries)
             replies.acknowledge(deliveries)
             advance(len(answers))
-            return len(answers) == len(pairs)
+            return len(answers) == len(commands)
 
         try:
-            wanting = [_with_reply(command, reply_to) for command in commands]
-            self.publish([encode_command(command, self.namespace, _now()) for command in wanting])
+            self.publish([encode_command(command, self.namespace, _now()) for command in commands])
             self.wait_for(all_answered, "the commands were not all answered")
         finally:
             replies.close()
@@ -175,6 +193,12 @@ class World:
             found = coupling_store.by_record(conn, [record])[record]
         sides = [side for coupling in found for side in (coupling.left, coupling.right)]
         return next((side for side in sides if side not in (record, None)), None)
+
+    def coupling(self, record: RecordRef) -> int | None:
+        """Return the number of the coupling that ties this record, if one does."""
+        with self.store.reading() as conn:
+            found = coupling_store.by_record(conn, [record])[record]
+        return next((coupling.id for coupling in found), None)
 
     def _is_quiet(self) -> bool:
         # One snapshot of the store, and the apps' changes after it: an app makes its change before it answers, so
@@ -222,7 +246,3 @@ class World:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _with_reply(command: Command, reply_to: str) -> Command:
-    return Command(id=command.id, source=command.source, name=command.name, order=command.order, reply_to=reply_to)

@@ -109,7 +109,9 @@ def lost_values(world: RandomWorld, app: UsersApp) -> Iterator[str]:
             typed = world.users.entered.get(Field(app.name, table.wire, key, name), ())
             by_user = now is not None and now[name] in typed
             if not by_user and not set(TOKEN.findall(f"{was[name]}")) <= kept:
-                yield f"{app.name}/{table.wire}/{key} {name}: {was[name]!r}, overwritten by {now and now[name]!r}"
+                became = "deleted" if now is None else f"overwritten by {now[name]!r}"
+                told = story_of_record(world.stage, f"{app.name}/{table.wire}/{key}")
+                yield f"{app.name}/{table.wire}/{key} {name}: {was[name]!r}, {became}\n{told}"
 
 
 def census(world: RandomWorld) -> Counter[str]:

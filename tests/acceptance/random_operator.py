@@ -10,7 +10,7 @@ from messages.errors import ErrorKind, ErrorReport, ErrorStatus
 from ops.demo.northwind import COUNTRY_CODES
 from store import errors as error_store
 from store.errors import ErrorFilters
-from store.model import Coupling
+from store.model import Coupling, CouplingStatus
 from tests.acceptance.adapter_stage import WatchedStage
 from tests.acceptance.branches import COUNTRIES, NUMBERS, units
 from tests.acceptance.clients import REPLIES
@@ -36,7 +36,7 @@ class RandomOperator:
         may_dismiss: Errors may be closed without effect, so that the records stay different.
         did: How often what was answered how.
         typed: The values that were typed.
-        synchronized: The couplings without error that were synchronized by command.
+        settled: The couplings without error that were settled by command.
         surprises: Refusals that nothing explains, with the command and the error as it was shown.
     """
 
@@ -47,7 +47,7 @@ class RandomOperator:
         self.surprises: list[tuple[dict[str, Any], dict[str, Any], ErrorReport | None]] = []
         self._shown: dict[int, ErrorReport] = {}
         self.typed: set[Any] = set()
-        self.synchronized: set[int] = set()
+        self.settled: set[int] = set()
         self._waiting: dict[str, dict[str, Any]] = {}
         self._tried: Counter[int] = Counter()
         self._read = 0
@@ -59,11 +59,16 @@ class RandomOperator:
         with self.stage.store.reading() as conn:
             return error_store.page(conn, OPEN, limit=10_000)
 
-    def dismissed(self) -> set[int]:
-        """The couplings of which an error was closed without effect."""
+    def dismissed(self) -> list[ErrorReport]:
+        """The errors that were closed without effect."""
         with self.stage.store.reading() as conn:
             found = error_store.page(conn, RESOLVED, limit=100_000)
-        return {one.coupling for one in found if one.resolution == "dismiss" and one.coupling is not None}
+        return [one for one in found if one.resolution == "dismiss"]
+
+    def dismissed_records(self) -> set[str]:
+        """The records of these."""
+        sides = (side for one in self.dismissed() for side in (one.left, one.right) if side is not None)
+        return {f"{side.app}/{side.table}/{side.key}" for side in sides}
 
     def unanswered(self) -> int:
         """Take the answers that have come; return how many commands have none yet."""
@@ -73,9 +78,10 @@ class RandomOperator:
             ordered, answer = self._waiting.pop(one.properties["correlation_id"]), one.event["data"]
             outcome = answer.get("code", "done")
             self.did[f"{ordered['name']}: {outcome}"] += 1
-            if outcome == "done" and ordered["name"] == "synchronize" and "coupling" in ordered:
-                self.synchronized.add(ordered["coupling"])
-            if outcome not in {"done", *TOLERATED}:
+            if outcome == "done" and "coupling" in ordered:
+                self.settled.add(ordered["coupling"])
+            blind = outcome == "invalid" and "revision" not in ordered and "error" in ordered  # it may have changed
+            if outcome not in {"done", *TOLERATED} and not blind:
                 self.surprises.append((ordered, answer, self._shown.get(ordered.get("error", 0))))
         self._read = len(arrived)
         return len(self._waiting)
@@ -127,12 +133,17 @@ class RandomOperator:
         keep = self.chance.choice([{}, {"keep": "left"}, {"keep": "right"}])
         self.order("couple", left=left, right=right, mapping=mapping, **keep)
 
-    def synchronize(self, coupling: Coupling) -> None:
-        """Have two records made the same, whichever side wins each field."""
-        mapping = self.file.mappings[coupling.mapping]
-        self.order(
-            "synchronize", coupling=coupling.id, fields=self._sides(mapping, {one.name for one in mapping.fields})
-        )
+    def settle_coupling(self, coupling: Coupling, *, both_exist: bool) -> None:
+        """Settle two records that differ without an error, whichever way."""
+        self._tried[-coupling.id] += 1
+        if coupling.status is CouplingStatus.CREATING or self._tried[-coupling.id] > PATIENCE:
+            self.order("remove_coupling", coupling=coupling.id)
+        elif both_exist:
+            mapping = self.file.mappings[coupling.mapping]
+            fields = self._sides(mapping, {one.name for one in mapping.fields})
+            self.order("synchronize", coupling=coupling.id, fields=fields)
+        else:
+            self.order(self.chance.choice(["restore_record", "delete_record"]), coupling=coupling.id)
 
     def _retry_many(self) -> None:
         mapping, kind = self.chance.choice(list(self.file.mappings)), self.chance.choice(list(ErrorKind))

@@ -102,6 +102,12 @@ class RandomUsers:
         """When a user of this app typed this value into this field of any record; ``None`` where nobody did."""
         return self._when.get((app, table, name, value))
 
+    def touch(self, app: UsersApp, table: AppTable, key: Any) -> None:
+        """Change something of a record."""
+        fields = {table.columns[1]: self._value(table, table.columns[1])}
+        if app.edit_in(table, key, fields):
+            self.remember(app.name, table, str(key), fields)
+
     def _insert(self, app: UsersApp, table: AppTable) -> None:
         row = {name: self._value(table, name) for name in table.columns}
         again = [key for name, wire, key in self.deleted if (name, wire) == (app.name, table.wire)]

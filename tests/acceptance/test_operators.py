@@ -1,4 +1,4 @@
-"""Operators who order at the same time, orders that come twice, workers that die over an order, answers that come late.
+"""Operators who order at the same time, orders that come twice, workers that die over an order.
 
 What several workers do is played on PostgreSQL and RabbitMQ; the rest on both backends.
 """
@@ -16,19 +16,14 @@ import sqlalchemy as sa
 
 from store import commands as command_store
 from store import couplings as coupling_store
-from store.couplings import Standing
-from tests.acceptance.cases import APPS, Pair, done, mapping, seen
+from tests.acceptance.cases import APPS, Pair, mapping, seen
 from tests.acceptance.clients import REPLIES
 from tests.acceptance.harness import Backend, Stage, open_stage
 from tests.acceptance.processes import WorkerProcess
 from tests.acceptance.wire import Message, command
 from tests.services import fresh_database
 
-MAPPINGS = (
-    mapping("disputed", "name"),
-    mapping("deleted", "name"),
-    *(mapping(name, "name", only_coupled=False, match_on=[["name"]]) for name in ("in-flight", "restored")),
-)
+MAPPING = "\n".join((APPS, mapping("disputed", "name")))
 DISPUTED = 12
 SHORT = {"RECOUPLE_OUTBOX_LEASE": "1s"}
 """Nobody waits long for what a dead worker had taken."""
@@ -39,7 +34,7 @@ def busy(servers: Backend, tmp_path: Path) -> Iterator[Stage]:
     """A stage on PostgreSQL and RabbitMQ, on which one worker works so far."""
     with fresh_database(servers.store_url) as store_url:
         backend = Backend(store_url, servers.broker_url)
-        with open_stage(backend, tmp_path, "\n".join((APPS, *MAPPINGS)), SHORT) as opened:
+        with open_stage(backend, tmp_path, MAPPING, SHORT) as opened:
             opened.start_worker()
             yield opened
 
@@ -49,7 +44,7 @@ def stage(backend: Backend, tmp_path: Path) -> Iterator[Stage]:
     """A stage on each backend, on which one worker works."""
     if backend.broker_url.startswith("embedded"):
         backend = backend._replace(broker_url=f"{backend.broker_url}?lease_s=1")
-    with open_stage(backend, tmp_path, "\n".join((APPS, *MAPPINGS)), SHORT) as opened:
+    with open_stage(backend, tmp_path, MAPPING, SHORT) as opened:
         opened.start_worker()
         yield opened
 
@@ -198,77 +193,3 @@ def somebody_waits(stage: Stage) -> bool:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with stage.store.reading() as conn:
         return bool(conn.execute(sa.text(waiting)).scalar())
-
-
-# --- answers that come late
-
-
-def test_a_coupling_removed_in_flight_stays_removed_when_the_outcome_comes(stage: Stage) -> None:
-    """Else records that somebody took apart are written to again, or coupled anew, behind his back."""
-    pair = Pair(stage, "in-flight")
-    pair.couple(name="base")
-    load(stage, "in-flight")
-    stage.settle(pair.edit("left", 2, name="new"))
-    (instruction,) = pair.sent_to("right")
-    done(stage.order("remove_coupling", coupling=pair.coupling))
-
-    stage.settle(stage.apply(instruction), pair.edit("right", 2, name="new"))
-
-    assert pair.standing is Standing.CLOSED
-    assert stage.instructions("bc", "in-flight") == []
-    assert stage.instructions("sales", "in-flight") == [instruction]
-    assert pair.told == []
-    coupled = done(stage.order("couple", left=pair.left, right=pair.right))
-    assert (coupled["coupling"] != pair.coupling, coupled["status"]) == (True, "synchronized")
-
-
-def test_a_record_restored_after_the_coupling_was_removed_is_not_coupled_again(stage: Stage) -> None:
-    """Else what one operator took apart comes back by the late outcome of another's order."""
-    pair = Pair(stage, "restored")
-    pair.couple(name="base")
-    load(stage, "restored")
-    stage.settle(pair.delete("left", 2))
-    done(stage.order("restore_record", **seen(pair.told[-1])))
-    (creation,) = pair.sent_to("left")
-    done(stage.order("remove_coupling", error=pair.told[-1]["error"]))
-
-    restored = Pair(stage, "restored", "new-key")
-    stage.settle(stage.apply(creation, 1, key="new-key"), restored.change("left", "create", 1, {"name": "base"}))
-    stage.settle(restored.edit("left", 2, name="goes on"), pair.edit("right", 2, name="goes on too"))
-
-    assert pair.standing is Standing.CLOSED
-    assert stage.standing(restored.left) in (None, Standing.CLOSED)
-    assert stage.instructions("bc", "restored") == [creation]
-    assert stage.instructions("sales", "restored") == []
-    assert (pair.told[-1]["status"], pair.told[-1]["resolution"]) == ("resolved", "remove_coupling")
-
-
-def test_what_changes_while_a_record_is_restored_flows_to_its_new_key(stage: Stage) -> None:
-    """Else the edit is lost, or goes to the key that was deleted; and the way back must know the new key, too."""
-    pair = Pair(stage, "deleted")
-    pair.couple(name="base")
-    stage.settle(pair.delete("left", 2))
-    done(stage.order("restore_record", **seen(pair.told[-1])))
-    (creation,) = pair.sent_to("left")
-    stage.settle(pair.edit("right", 2, name="meanwhile"))
-    assert pair.sent_to("left") == [creation], "one decision in flight at a time"
-
-    stage.settle(stage.apply(creation, 1, key="new-key"))
-    onward = pair.sent_to("left")[-1]
-    assert (onward["data"]["key"], onward["data"]["fields"]) == ("new-key", {"name": "meanwhile"})
-    stage.settle(stage.apply(onward))
-    back = Pair(stage, "deleted", "new-key")
-    stage.settle(back.edit("left", 3, name="and back"))
-
-    (instruction,) = pair.sent_to("right")
-    assert (instruction["data"]["key"], instruction["data"]["fields"]) == (pair.key, {"name": "and back"})
-    stage.settle(stage.apply(instruction), pair.edit("left", 3, name="a ghost"))
-    assert len(pair.sent_to("right")) == 1, "nothing of the old key any more"
-    assert stage.standing(back.left) is Standing.SYNCHRONIZED
-    assert pair.open_error is None
-
-
-def load(stage: Stage, case: str) -> None:
-    """Say that all records of the two tables were announced: from now on what is not coupled is matched or made."""
-    for app in ("bc", "sales"):
-        done(stage.order("loaded", table=f"{app}/{case}"))

@@ -76,6 +76,13 @@ class UnreliableWorld(RandomWorld):
             self._taken[app.name] = len(arrived)
             self.stage.publish(*app.speak())
 
+    def finish(self) -> None:
+        """As ever; what an app did in silence comes out once the operator has met most of it."""
+        self.wait_quiet()
+        for app in self.apps:
+            app.come_to_its_senses()
+        super().finish()
+
     def look(self) -> Any:
         """Let the apps go on; say what they have not said, and what of it was not handled yet."""
         self.exchange()

@@ -42,7 +42,6 @@ class UnreliableApp:
         waiting: What is still to be said.
         said: The ids of all events that were said.
         replaced: Every update and deletion of a record.
-        ordinary: From now on it does as it should.
     """
 
     def __init__(self, name: str, tables: tuple[AppTable, ...], habits: Habits, chance: Random) -> None:
@@ -53,6 +52,7 @@ class UnreliableApp:
         self.did: dict[str, int] = {}
         self._rows: dict[str, dict[str, Row]] = {table.wire: {} for table in tables}
         self._answers: dict[tuple[str, int], list[Message]] = {}
+        self._withheld: list[Message] = []
         self._version = 0
 
     # --- what its users do
@@ -96,6 +96,7 @@ class UnreliableApp:
             self._count("silent")
             if self.chance.random() < 0.5:
                 self._answers[id_, attempt] = list(self._carry_out(instruction))
+                self._withheld += self._answers[id_, attempt]
             return
         if known is None:
             known = self._answers[id_, attempt] = list(self._refuse(instruction) or self._carry_out(instruction))
@@ -110,6 +111,12 @@ class UnreliableApp:
             self.waiting += [one for one in now if self.chance.random() < self.habits.twice]
         self.said |= {one.id for one in now}
         return now
+
+    def come_to_its_senses(self) -> None:
+        """Be silent no more, and say at last what was done in silence."""
+        self.habits = self.habits._replace(silent=0.0)
+        self.waiting += self._withheld
+        self._withheld = []
 
     def _refuse(self, instruction: dict[str, Any]) -> list[Message]:
         if self.chance.random() >= self.habits.refuses:

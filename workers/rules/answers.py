@@ -30,7 +30,7 @@ from store.model import (
     Side,
     Write,
 )
-from workers.mapping import Confirms, Mapping
+from workers.mapping import Confirms, Mapping, UpdateRule
 
 ALTERED_WITHIN = timedelta(seconds=30)
 """An app that alters a value does it at once; later than this after our write it is a user's edit (R13)."""
@@ -119,13 +119,15 @@ def confirm(coupling: Coupling, mapping: Mapping | None, answer: Answer, image: 
     """
     sent = answer.sent
     own_names = {} if mapping is None else {field.name: field.on(sent.side) for field in mapping.fields}
+    adding = set() if mapping is None else {one.name for one in mapping.fields if one.on_conflict is UpdateRule.ADD}
     base, normalized = dict(coupling.base), []
     for name, write in sent.writes.items():
         own = _own_form(answer, image, own_names[name]) if name in own_names else UNSET
         own = write.value if own is UNSET else own
         if not same(own, write.value):
             normalized.append(name)
-        base[name] = _confirmed_form(base.get(name, Form()), sent.side, write, own)
+        form = _confirmed_form(base.get(name, Form()), sent.side, write, own)
+        base[name] = _typed_sum(form, sent.side, own) if name in adding and _is_typed(write) else form
     values = {own_names[name]: write.value for name, write in sent.writes.items() if name in own_names}
     last = Confirmed(instruction=sent.id, version=answer.version, at=answer.at, values=values)
     settled = sent.reason is Reason.SYNCHRONIZE and sent.side is not coupling.keep
@@ -179,6 +181,19 @@ def _confirmed_form(form: Form, side: Side, write: Write, own: Known) -> Form:
     if write.held is UNSET:
         return form
     return Form().with_side(side, own).with_side(side.other, write.held)
+
+
+def _is_typed(write: Write) -> bool:
+    return write.delta is None and write.held is UNSET
+
+
+def _typed_sum(form: Form, side: Side, own: Known) -> Form:
+    """The base of an ``add`` field of which an operator typed the sum: no delta counts from what was before it.
+
+    Until the other side holds it, too, there is no base, and what is changed meanwhile goes to a person.
+    """
+    typed = form.with_side(side, own)
+    return msgspec.structs.replace(typed, agreed=same(typed.left, typed.right))
 
 
 def follow(

@@ -87,9 +87,19 @@ def confirmed(error: OpenError) -> bool:
 
 
 def _hold(situation: Situation, held: str) -> Decision:
-    """Nothing is decided while an operator, a brake or the mapping's ``where`` holds the coupling."""
-    coupling = msgspec.structs.replace(situation.coupling, held_by=held)
-    return Decision(word="paused", coupling=coupling, rule=held)
+    """Nothing is decided while an operator, a brake or the mapping's ``where`` holds the coupling.
+
+    Only that a resolution has failed is told: nothing is under way any more.
+    """
+    reopened = _unconfirmed(_without(situation, held_by=held))
+    error, decision = reopened.coupling.error, Decision(word="paused", coupling=reopened.coupling, rule=held)
+    if error is None or error is situation.coupling.error:
+        return decision
+    if reopened.ordered is not None:  # a retry goes on by itself, after the pause
+        return msgspec.structs.replace(decision, coupling=_without(situation, held_by=held).coupling)
+    error = msgspec.structs.replace(error, seen=what_is_seen(error, situation), revision=error.revision + 1)
+    coupling = msgspec.structs.replace(reopened.coupling, error=error)
+    return msgspec.structs.replace(decision, coupling=coupling, event=ErrorEvent.UPDATED, error=error)
 
 
 def _unconfirmed(situation: Situation) -> Situation:

@@ -27,7 +27,8 @@ from workers.mapping import DeletionRule
 from workers.rules.differences import FieldState
 from workers.rules.forms import agree
 from workers.rules.sending import Writes, forms, instruct, own_names, write_to
-from workers.rules.situation import Finding, Situation, Trouble
+from workers.rules.situation import Finding, Note, Situation, Trouble
+from workers.rules.updates import MASK
 
 
 def decide_deletion(situation: Situation, gone: Side, *, policies: bool) -> Finding:
@@ -87,9 +88,13 @@ def restore(situation: Situation, gone: Side, reason: Reason) -> Finding:
 
 
 def delete(situation: Situation, side: Side) -> Finding:
-    """Delete the living record too."""
-    sent = instruct(situation, side, Action.DELETE, Reason.DELETE, fields={})
-    return Finding(word="resolved", rule="on_deletion=delete", send=(sent,))
+    """Delete the living record too; what it held is kept with the instruction, and told in the log (R11)."""
+    held = situation.image(side).fields
+    sent = instruct(situation, side, Action.DELETE, Reason.DELETE, fields={}, removed=held)
+    sensitive = {field.on(side) for field in situation.mapping.fields if field.sensitive}
+    shown = {name: MASK if name in sensitive else value for name, value in held.items()}
+    note = Note(word="resolved", record=sent.record, rule="deleted", detail="it held", values=shown)
+    return Finding(word="resolved", rule="on_deletion=delete", send=(sent,), notes=(note,))
 
 
 def _create(situation: Situation, side: Side, reason: Reason, fields: dict[str, Value], writes: Writes) -> Sent:

@@ -89,6 +89,7 @@ def _after(coupling: Coupling, finding: Finding) -> Coupling:
         serial=coupling.serial + sends,
         mismatches=coupling.mismatches if sends or finding.trouble is not None else 0,
         waits=finding.waits,
+        held_by=None,  # else the next pause would take it for held already
         keep=None if finding.base is not None and finding.trouble is None and not sends else coupling.keep,
         status=CouplingStatus.CLOSED if finding.close else coupling.status,
     )

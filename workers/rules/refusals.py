@@ -6,6 +6,7 @@ goes out again, or its answer comes, however late; nothing new is made before th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -117,10 +118,12 @@ def go_again(coupling: Coupling, sent: Sent, due_at: datetime | None) -> tuple[C
     return _replace(coupling, again), again
 
 
-def unanswered(situation: Situation, sent: Sent) -> Decision:
-    """``answer_within`` has passed: say so, and keep the slot."""
-    silent = msgspec.structs.replace(sent, state=InstructionState.UNANSWERED)
+def unanswered(situation: Situation, overdue: Sequence[Sent]) -> Decision:
+    """``answer_within`` has passed for these, one or one to each side: say so once, and keep the slots."""
+    silent, *others = (msgspec.structs.replace(sent, state=InstructionState.UNANSWERED) for sent in overdue)
     coupling = _replace(situation.coupling, silent)
+    for other in others:
+        coupling = _replace(coupling, other)
     confidence, reasons = confidence_of(situation)
     previous = coupling.error
     error = OpenError(

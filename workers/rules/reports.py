@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from decimal import Decimal
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from messages.errors import Difference, ErrorKind, ErrorReport, ErrorSide, ErrorStatus
 from messages.values import Known, Value, same
@@ -17,6 +17,7 @@ from workers.mapping import MappedField, Mapping
 from workers.rules.applicability import applicable, both_exist
 from workers.rules.choices import disputed_by
 from workers.rules.forms import agree, in_mapping_terms
+from workers.rules.sentences import detail
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
 
@@ -64,7 +65,7 @@ def report(situation: Situation, error: OpenError, ending: Ending | None = None)
         right=_side(situation, Side.RIGHT),
         base=_base(situation),
         differences=differences(situation, error.contested if ending is not None else _to_be_named(situation, error)),
-        actions=applicable(situation) if ending is None else (),
+        actions=() if ending is not None else applicable(replace(situation, coupling=replace(coupling, error=error))),
         candidates=error.candidates,
         candidates_total=error.candidates_total,
         attempts=error.attempts,
@@ -89,82 +90,6 @@ def fingerprint(mapping: str, error: OpenError) -> str:
     """Digest what errors of one cause have in common, for bulk work."""
     cause = "\0".join((mapping, error.kind, error.code or "", error.field or "", *sorted(error.contested)))
     return hashlib.blake2b(cause.encode(), digest_size=6).hexdigest()
-
-
-def detail(situation: Situation, error: OpenError) -> str:
-    """Say in a sentence what happened, to which record, and what to do next."""
-    left, right = _name(situation, Side.LEFT), _name(situation, Side.RIGHT)
-    if error.kind is ErrorKind.UPDATE_CONFLICT:
-        names = ", ".join(error.contested)
-        return (
-            f"{left} and {right} were both changed since they last agreed ({names}). Compare them and choose which "
-            "version to keep: synchronize."
-        )
-    if error.kind is ErrorKind.DELETION_CONFLICT:
-        gone = Side.LEFT if situation.left.exists is False else Side.RIGHT
-        lost, kept = (left, right) if gone is Side.LEFT else (right, left)
-        return (
-            f"{lost} was deleted, but {kept}, which it is coupled to, still exists. Restore the first, delete the "
-            "second, or remove the coupling."
-        )
-    if error.kind is ErrorKind.MATCH_AMBIGUOUS:
-        new = left if situation.coupling.left is not None else right
-        return (
-            f"{new} is new and matches {error.candidates_total} records of the other side. Couple it to the right one "
-            "by hand."
-        )
-    if error.kind is ErrorKind.VALUE_NOT_MAPPED:
-        return (
-            f"{left} and {right}: the value of {error.field} does not stand in its value map. Add it to the mapping "
-            "file and retry, or change the value."
-        )
-    if error.kind is ErrorKind.REFERENCE_NOT_COUPLED:
-        return (
-            f"{left} and {right}: {error.field} points to a record that is not coupled. Couple that record; this error "
-            "then settles itself."
-        )
-    return _failure(situation, error)
-
-
-def _failure(situation: Situation, error: OpenError) -> str:
-    failed = error.failed
-    if error.code == "altered":
-        return (
-            f"{_name(situation, Side.LEFT)} and {_name(situation, Side.RIGHT)}: one app turns the value that it is "
-            f"sent for {error.field} into another one, and the other app turns it back. Make the two apps agree on its "
-            "form, then synchronize."
-        )
-    if failed is None:
-        return "An app could not be instructed. See the synchronization log of the record."
-    app, record = situation.mapping.app(failed.side).title, _name(situation, failed.side)
-    if situation.coupling.record(failed.side) is None:
-        record = f"{situation.mapping.table(failed.side)} for {_name(situation, failed.side.other)}"
-    if error.kind is ErrorKind.NO_ANSWER:
-        return (
-            f"{app} has not answered the instruction to {failed.action} {record} in time; whether it did it is not "
-            "known. See that its connector runs: a late answer settles this error, and retry asks once more."
-        )
-    said = f": {_words(situation, error)}" if error.words else ""
-    return f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}, then retry."
-
-
-def _words(situation: Situation, error: OpenError) -> str:
-    """The app's own words; a sensitive value that they quote is masked."""
-    words, written = error.words, {} if error.failed is None else error.failed.fields
-    for field in situation.mapping.fields:
-        if not field.sensitive:
-            continue
-        form = situation.coupling.base.get(field.name, Form())
-        images = (situation.left.fields.get(field.left), situation.right.fields.get(field.right))
-        for value in (form.left, form.right, *images, *(written.get(name) for name in (field.left, field.right))):
-            if isinstance(value, (str, int, Decimal)) and str(value):
-                words = words.replace(str(value), MASK)
-    return words
-
-
-def _name(situation: Situation, side: Side) -> str:
-    record = situation.coupling.record(side)
-    return f"{situation.mapping.table(side)} (not created yet)" if record is None else str(record)
 
 
 def _side(situation: Situation, side: Side) -> ErrorSide | None:

@@ -51,7 +51,8 @@ def under_way(sent: str, kind: str, log: str) -> str:
 
 def one_gone(kind: str) -> dict[str, str]:
     """The right record is deleted, and an error is open because of that."""
-    restored, deleted = (f"bc log: resolved({one}) *; sales log: *" for one in ("restore_record", "delete_record"))
+    restored = "bc log: resolved(restore_record) *; sales log: *"
+    deleted = "bc log: resolved(delete_record) resolved(deleted) *; sales log: *"
     return {
         "synchronize": "not_applicable",
         "restore_record": under_way(RESTORED, kind, restored),
@@ -88,7 +89,9 @@ TABLE: dict[str, dict[str, str]] = {
             "bc log: resolved(restore_record) *; sales log: *",
         ),
         "delete_record": under_way(
-            "sales: delete 9 () delete", "deletion_conflict", "bc log: resolved(delete_record) *; sales log: *"
+            "sales: delete 9 () delete",
+            "deletion_conflict",
+            "bc log: resolved(delete_record) *; sales log: resolved(deleted) *",
         ),
         "dismiss": "not_applicable",
     },
@@ -215,7 +218,8 @@ TABLE: dict[str, dict[str, str]] = {
         "remove_coupling": f"done; {GONE_FROM_LOG}",
         "synchronize": "not_applicable",
         "restore_record": f"done; {RESTORED}; bc log: resolved(restore_record) *; sales log: *; in_flight",
-        "delete_record": "done; bc: delete 1 () delete; bc log: resolved(delete_record) *; sales log: *; in_flight",
+        "delete_record": "done; bc: delete 1 () delete; "
+        "bc log: resolved(delete_record) resolved(deleted) *; sales log: *; in_flight",
         "purge": "done deleted=1",
     },
     "both gone": {
@@ -276,6 +280,23 @@ TABLE: dict[str, dict[str, str]] = {
         "dismiss": dismissed("apply_failed"),
         "couple_matching": "not_applicable",
         "retry_all": "done skipped=1",
+        "purge": "done kept=1",
+        "pause": "not_applicable",
+        "resume": "done",
+    },
+    "paused, no answer": {  # what was sent before the pause may have to be asked for once more
+        **ELSEWHERE,
+        **OVER,
+        "remove_coupling": removed("no_answer"),
+        "retry": under_way(
+            "sales: update 9 (title) sync, attempt 2", "no_answer", "bc log: retried(retry) *; sales log: *"
+        ),
+        "dismiss": "not_applicable",
+        "couple_matching": "not_applicable",
+        "retry_all": (
+            "done modified=1; sales: update 9 (title) sync, attempt 2; no_answer resolving +1; "
+            "bc log: retried(retry); in_flight"
+        ),
         "purge": "done kept=1",
         "pause": "not_applicable",
         "resume": "done",

@@ -198,6 +198,13 @@ def paused_refusal(hands: ByHand) -> Scene:
     return scene
 
 
+def paused_silence(hands: ByHand) -> Scene:
+    """The mapping is paused while the right app has not said what became of the update."""
+    scene = no_answer(hands)
+    _ordered(hands, Pause(mapping="customer"))
+    return scene
+
+
 def outside_where(hands: ByHand) -> Scene:
     """A coupled record has left the mapping's ``where``, with a change that is not on the other side."""
     hands.say(change("bc/lead/1", 1, name="x", country="DE"), change("sales/lead/9", 1, name="x"))
@@ -275,6 +282,7 @@ STATES: dict[str, Build] = {
     "paused": paused,
     "paused, conflict": paused_conflict,
     "paused, refusal": paused_refusal,
+    "paused, no answer": paused_silence,
     "outside where": outside_where,
     "settled": settled,
     "braked": braked,

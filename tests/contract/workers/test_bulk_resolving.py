@@ -60,7 +60,7 @@ def counted(hands: ByHand, order: Order) -> dict[str, Any]:
     return answer.result
 
 
-def keys(hands: ByHand) -> list[str | None]:
+def keys(hands: ByHand) -> list[str]:
     """The records that apps are told to write."""
     return sorted(str(one.key) for one in hands.instructions())
 

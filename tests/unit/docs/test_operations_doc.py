@@ -177,7 +177,10 @@ STATES: dict[str, Situation] = {
         state(ErrorKind.APPLY_FAILED), paused=PAUSED
     ),
     "nothing in flight, paused or outside `where`, else": replace(state(ErrorKind.UPDATE_CONFLICT), paused=PAUSED),
-    "the coupling is closed": state(status=CouplingStatus.CLOSED),
+    "the coupling is closed, and its error open: a record was never there": state(
+        ErrorKind.APPLY_FAILED, status=CouplingStatus.CLOSED
+    ),
+    "the coupling is closed, else": state(status=CouplingStatus.CLOSED),
 }
 OF_A_MAPPING = "`limit_exceeded`"
 

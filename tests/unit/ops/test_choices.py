@@ -46,3 +46,9 @@ def test_what_cannot_be_read_is_a_usage_error(texts: list[str]) -> None:
     """If it failed, half a choice would be ordered."""
     with pytest.raises(typer.BadParameter):
         read_fields(texts)
+
+
+def test_a_line_that_was_copied_without_its_value_is_noticed() -> None:
+    """If it failed, three dots would be written into both records."""
+    with pytest.raises(typer.BadParameter, match="in place of"):
+        read_values(["name=…"])

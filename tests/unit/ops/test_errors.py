@@ -216,3 +216,24 @@ def test_an_unknown_error_is_refused_in_words(world: World) -> None:
     """If it failed, a program could take nothing for an error without fields."""
     assert world.run("show", "7").exit_code == 1
     assert "no error 7" in world.json("show", "7", exit_code=1)["error"]
+
+
+def test_where_nothing_is_contested_no_side_is_said_to_win(world: World) -> None:
+    """If it failed, somebody would keep the right side, and what the left changed would be written over it."""
+    differences = (Difference(field="name", contested=False, base="A", left="B", right="A"),)
+    right = ErrorSide(app="sales", table="account", key="9", exists=True)
+    report = conflict(
+        1, kind=ErrorKind.APPLY_FAILED, right=right, differences=differences, actions=("synchronize", "retry")
+    )
+    world.fill(errors=[report])
+    shown = world.run("show", "1").stdout
+    assert "--keep right" not in shown
+    assert "recouple synchronize 1 --field name=right  # the right values of sales win, whoever changed them" in shown
+
+
+def test_an_error_of_a_whole_mapping_has_no_empty_tables(world: World) -> None:
+    """If it failed, the sentence that matters would drown in dashes."""
+    world.fill(errors=[conflict(1, kind=ErrorKind.LIMIT_EXCEEDED, left=None, right=None, actions=("resume",))])
+    shown = world.run("show", "1").stdout
+    assert "modified by" not in shown
+    assert "field" not in shown

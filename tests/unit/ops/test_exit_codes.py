@@ -94,3 +94,12 @@ def test_the_version_is_said_also_of_a_checkout(world: World) -> None:
     """If it failed, the first question about a fault could not be answered."""
     result = world.run("--version")
     assert (result.exit_code, result.stdout.startswith("recouple")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["errors", "--kind", "x"], ["synchronize", "1", "--keep", "left"], ["resume"], ["nothing"], ["show"]]
+)
+def test_a_usage_error_is_json_too(world: World, arguments: list[str]) -> None:
+    """If it failed, a program that reads stdout would choke where it has typed something wrongly."""
+    assert world.json(*arguments, exit_code=2)["error"]
+    assert world.run(*arguments).stdout == ""

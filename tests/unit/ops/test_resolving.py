@@ -109,6 +109,7 @@ def test_a_dry_run_says_what_would_be_instructed(world: World) -> None:
     assert instruction == {
         "app": "sales",
         "action": "update",
+        "table": "account",
         "record": "sales/account/9",
         "fields": ["fullname"],
         "values": {"fullname": {"now": "ADATUM", "then": "Adatum"}},

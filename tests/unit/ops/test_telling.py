@@ -88,7 +88,11 @@ def test_a_pause_says_how_it_ends() -> None:
         ({"deleted": 4, "kept": 1}, "4 deleted. 1 error stays"),
         ({}, "nothing to do."),
         ({"coupled": 1000, "failed": 2}, "2 failed, 1,000 coupled. `recouple jobs 3` lists them one by one."),
-        ({"unmatched": 2, "ambiguous": 1}, "2 records matched none. 1 record matched several. `recouple jobs 3`"),
+        (
+            {"unmatched": 3, "ambiguous": 2},
+            "1 record matched none. 2 records matched several, or one that others match, too. `recouple jobs 3`",
+        ),
+        ({"unmatched": 2, "ambiguous": 2}, "nothing to do. 2 records matched several"),
     ],
 )
 def test_a_job_tells_its_counters_and_where_to_look(more: dict[str, int], words: str) -> None:

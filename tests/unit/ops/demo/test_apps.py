@@ -96,6 +96,19 @@ def test_refuses_what_it_cannot_do(app: App, given: Instruction, code: FailureCo
     assert app.records()[CARD].fields == {"name": "A", "phone": "1"}
 
 
+def test_a_locked_record_is_written_to_by_nobody_else_until_it_is_unlocked(app: App) -> None:
+    """Else the demo could not show what becomes of a refusal."""
+    app.locked.add(CARD)
+    read, refused = app.obey(instruction(Action.READ, id="r")), app.obey(instruction(Action.UPDATE))
+    app.locked.clear()
+
+    assert isinstance(read[0], Change)
+    assert isinstance(refused[0], Failed)
+    assert refused[0].code is FailureCode.PERMISSION_DENIED
+    assert app.obey(instruction(Action.UPDATE)) == refused
+    assert isinstance(app.obey(instruction(Action.UPDATE, id="again"))[0], Applied)
+
+
 def test_looks_again_at_the_next_attempt(app: App) -> None:
     """Else what was refused once would be refused for ever."""
     app.delete(CARD, "jane")
