@@ -89,7 +89,8 @@ def _plan(situation: Situation, target: Side, states: tuple[FieldState, ...], ve
     if situation.choice is not None:  # what an operator insists on is tried once more, whatever became of it before
         typed = typed_writes(situation, target, states)
         return msgspec.structs.replace(writes, by_field={**writes.by_field, **typed})
-    fought = fight(situation.coupling, target, writes.by_field)
+    freely = {name: write for name, write in writes.by_field.items() if name not in winners}
+    fought = fight(situation.coupling, target, freely)  # what a policy decides is no app turning a value back
     return writes if fought is None else Writes(trouble=fought)
 
 

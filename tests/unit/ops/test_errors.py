@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from messages.errors import Confidence, ErrorKind, ErrorReport, ErrorSide, ErrorStatus, Handling
+from messages.errors import Confidence, Difference, ErrorKind, ErrorReport, ErrorSide, ErrorStatus, Handling
 from messages.values import encode_json
 from ops.errors_view import errors_table
 from ops.printing import make_console

@@ -9,8 +9,8 @@ from messages.errors import ErrorKind, ErrorStatus
 from messages.outcomes import FailureCode
 from messages.values import Value
 from store.model import Side
-from tests.rules_world import World, mapping_of
-from workers.mapping import Detect
+from tests.rules_world import World, field, mapping_of
+from workers.mapping import Detect, UpdateRule
 
 LEFT, RIGHT = Side.LEFT, Side.RIGHT
 
@@ -76,3 +76,19 @@ def test_the_choice_is_made_again() -> None:
     _, told = world.engine.told[-1]
     assert (told.error, told.resolution, told.resolved_by) == (number, "synchronize", "ops/test")
     assert [one.command for one in told.history] == ["synchronize", "synchronize"]
+
+
+def test_a_group_that_a_policy_gives_back_is_no_fight() -> None:
+    """A user's edit after our write would be called an app that turns values back, and stop the coupling (R13)."""
+    group = (field("address", group="g"), field("city", group="g"))
+    mapping = mapping_of(*group, detect=Detect.FIELD, on_update_conflict=UpdateRule.RIGHT)
+    world = World(mapping, {"address": "a1", "city": "c0"})
+    world.R(city="c1")
+    world.run()
+    world.L(city="c2")
+    world.R(address="a2")
+
+    world.run()
+
+    assert world.error is None
+    assert world.fields(LEFT) == world.fields(RIGHT) == {"address": "a2", "city": "c1"}
