@@ -23,7 +23,7 @@ def need_somebody() -> None:
         )
 
 
-def ask(current: Session, question: str) -> None:
+def ask(current: Session, question: str, declined: str = "Nothing was ordered.") -> None:
     """Ask ``question`` on stderr; stdout is for the result alone. Anything but yes is no.
 
     Raises:
@@ -32,5 +32,5 @@ def ask(current: Session, question: str) -> None:
     current.err.file.write(f"{question} [y/N]: ")
     current.err.file.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        say(current.err, "Nothing was ordered.")
+        say(current.err, declined)
         raise typer.Exit(ExitCode.REFUSED)

@@ -17,6 +17,7 @@ from messages.dead import DeadReason
 from messages.dead_letters import HEADER_PREFIX, encode_replay
 from messages.topology import app_of_changes_queue, commands_queue, dead_queue, instructions_queue
 from messages.transport.ports import Delivery, Publisher, PublishOutcome
+from ops.asking import ask
 from ops.options import AsJson
 from ops.printing import counted, make_table, plain, say, told_time
 from ops.queues_view import MAX_LOOKED_AT, MessageRow, envelope_of, message_row, queue_name, taken_and_put_back
@@ -108,7 +109,7 @@ def dead(  # noqa: PLR0913 - one parameter for each option
         from_queue = None if queue is None else queue_name(current.settings.namespace, queue)
         selection = Selection(reason=reason, queue=from_queue, most=most)
         if action is Action.DROP and not yes:
-            _ask(selection)
+            _agree(current, selection)
         raise typer.Exit({Action.SHOW: _show, Action.REPLAY: _replay, Action.DROP: _drop}[action](current, selection))
 
 
@@ -206,11 +207,10 @@ def _drop(current: Session, selection: Selection) -> ExitCode:
     return ExitCode.DONE
 
 
-def _ask(selection: Selection) -> None:
+def _agree(current: Session, selection: Selection) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("it cannot be undone: say --yes to drop without being asked", param_hint="--yes")
-    if not typer.confirm(f"Remove {selection} for good?", err=True):
-        raise typer.Exit(ExitCode.REFUSED)
+    ask(current, f"Remove {selection} for good?", "Nothing was dropped.")
 
 
 _Act: TypeAlias = Callable[[list[Delivery]], list[Delivery]]

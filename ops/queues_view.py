@@ -14,6 +14,7 @@ from messages.values import decode_json
 from ops.options import AsJson
 from ops.printing import counted, make_table, plain, say, told_time
 from ops.wiring import Session, session
+from workers.spelling import did_you_mean
 
 MAX_LOOKED_AT = 1_000
 """Messages of one look: they are all in memory at once."""
@@ -92,6 +93,12 @@ def tap(
     RabbitMQ allows no look: there they are taken and put back, marked as
     redelivered. The embedded broker does not notice.
     """
+    if "." not in queue and queue not in _WORDS:
+        meant = did_you_mean(queue, _WORDS)
+        words = (
+            f"{queue!r} is no queue{meant}: write errors, dead, commands, changes.APP or instructions.APP"
+        )
+        raise typer.BadParameter(words, param_hint="QUEUE")
     with session(as_json=as_json) as current:
         broker, name = current.broker(), queue_name(current.settings.namespace, queue)
         found = broker.peek(name, max_messages)

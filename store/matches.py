@@ -93,6 +93,23 @@ _CANDIDATES = Statement(
     """,
     given="mapping text, side text, match_group int, value text",
 )
+
+
+def _unmade(side: str) -> str:
+    return f"""
+        SELECT v.mapping, v.side, v.match_group, v.value, v.app, v.table_name, v.key
+        FROM {{given}}
+        JOIN match_values v ON v.value = given.value AND v.mapping = given.mapping AND v.side = given.side
+            AND v.match_group = given.match_group
+        JOIN couplings c ON v.side = '{side}' AND c.{side}_key = v.key AND c.{side}_table = v.table_name
+            AND c.{side}_app = v.app AND c.mapping = v.mapping AND NOT c.closed AND c.standing = 'creating'
+    """
+
+
+_UNMADE = Statement(
+    f"{_unmade('left')} UNION ALL {_unmade('right')} ORDER BY app, table_name, key",
+    given="mapping text, side text, match_group int, value text",
+)
 _INDEXED = Statement("SELECT key FROM match_values WHERE key >= :key AND mapping = :mapping ORDER BY key LIMIT :limit")
 _FORGET = Statement("DELETE FROM match_values WHERE key BETWEEN :key AND :last AND mapping = :mapping")
 _MARK_CREATING = Statement(
@@ -161,6 +178,18 @@ def candidates(connection: Connection, keys: Collection[Key]) -> dict[Key, Candi
         key: Candidates(tuple(records[kept]), totals[kept]) if kept in totals else Candidates()
         for key, kept in short.items()
     }
+
+
+def unmade(connection: Connection, keys: Collection[Key]) -> dict[Key, tuple[RecordRef, ...]]:
+    """Return, for each key, the records whose counterpart is to be created and does not exist yet; none: absent."""
+    if not keys:
+        return {}
+    short = {key: (*key[:3], indexable(key[3])) for key in keys}
+    records: dict[tuple[object, ...], list[RecordRef]] = defaultdict(list)
+    for row in _UNMADE.run(connection, given=set(short.values())):
+        key = (row.mapping, row.side, row.match_group, row.value)
+        records[key].append(RecordRef(row.app, row.table_name, row.key))
+    return {key: tuple(records[kept]) for key, kept in short.items() if kept in records}
 
 
 def forget(connection: Connection, mapping: str, key: str, limit: int) -> str | None:

@@ -35,6 +35,7 @@ from store.model import (
     Wait,
     Write,
 )
+from store.pauses import is_pause
 from tests.simulated_app import EPOCH, Habits, Message, SimulatedApp
 from workers.deciding import Decided
 from workers.mapping import App, Confirms, MappedField, Mapping, MappingFile, Table
@@ -91,6 +92,8 @@ class Engine:
         log: The synchronization log.
         references: What the couplings of other mappings say.
         dead: Ids of messages whose sender was at fault.
+        paused: What pauses every mapping, as ``Situation.paused`` says it.
+        held: Couplings that are due when the pause ends; ``due``: those that are due since one has ended.
     """
 
     def __init__(self, *mappings: Mapping, patience: Patience | None = None) -> None:
@@ -111,6 +114,9 @@ class Engine:
         self.handled: set[tuple[str, str]] = set()
         self.sent_count = 0
         self.ordered_count = 0
+        self.paused: str | None = None
+        self.held: set[int] = set()
+        self.due: list[int] = []
 
     def handle(self, *messages: Message) -> None:
         """Handle one batch, as ``workers.changes.handle_changes`` does."""
@@ -144,7 +150,24 @@ class Engine:
         """Decide a coupling although nothing has come for it."""
         desk = self._desk([], [number])
         desk.decide[number] = None
+        desk.woken.add(number)
         self.finish(desk, [])
+
+    def pause(self) -> None:
+        """An operator, or a brake, pauses the mappings."""
+        self.paused = "mapping m"
+
+    def resume(self) -> None:
+        """The pause ends: what it has held is due, and no more is done at once."""
+        self.paused = None
+        self.due += sorted(self.held)
+        self.held.clear()
+
+    def do_due(self) -> None:
+        """Decide what is due since a pause has ended."""
+        due, self.due = self.due, []
+        for number in due:
+            self.wake(number)
 
     def instruct(self, number: int, **values: dict[str, Value]) -> None:
         """An operator typed values (``left=``, ``right=``), by mapping names: one instruction to each side named."""
@@ -170,7 +193,7 @@ class Engine:
         """Every back-off of this coupling is over; say whether there was one."""
         before = coupling = self.couplings[number]
         for sent in coupling.flight:
-            if sent.state is InstructionState.BACKING_OFF:
+            if sent.state is InstructionState.BACKING_OFF and self.paused is None:
                 mapping = self.file.mappings[coupling.mapping]
                 coupling, again = go_again(coupling, sent, answer_due(mapping, sent.side, self.now))
                 self.couplings[number] = coupling
@@ -240,7 +263,8 @@ class Engine:
             for side in Side
             if (wait := wait_for(one, situation.image(side).fields.get(one.on(side), msgspec.UNSET), side))
         }
-        return replace(situation, references={wait: self.references[wait] for wait in waits & self.references.keys()})
+        references = {wait: self.references[wait] for wait in waits & self.references.keys()}
+        return replace(situation, references=references, paused=self.paused)
 
     def _desk(self, messages: Sequence[Message], numbers: Sequence[int] = ()) -> Desk:
         named = {one.instruction for one in messages if one.instruction} & self.instructions.keys()
@@ -308,6 +332,7 @@ class Engine:
                     self.instructions[one.id] = Instructed(coupling=coupling.id, sent=one)
         self._send(sent)
         self.log += log_lines(decided, touches, self.now)
+        self._hold(desk, decided)
         for decision in (one.decision for one in decided):
             if decision.event is not None and decision.error is not None:
                 situation = next(one.situation for one in decided if one.decision is decision)
@@ -317,6 +342,14 @@ class Engine:
                     by, how = decision.error.resolved_by, decision.resolution or "converged"
                     ending = Ending(at=self.now, resolution=how, by=by)
                 self.told.append((decision.event, report(situation, decision.error, ending)))
+
+    def _hold(self, desk: Desk, decided: Sequence[Decided]) -> None:
+        """As ``workers.writing``: what a pause holds from now on is due when it ends."""
+        for one in decided:
+            coupling, before = one.decision.coupling, desk.was(one.situation.coupling.id)
+            new = before is None or before.held_by != coupling.held_by or coupling.id in desk.woken
+            if one.decision.word == "paused" and new and is_pause(coupling.held_by):
+                self.held.add(coupling.id)
 
     def _numbered(self, desk: Desk, one: Decided) -> Decided:
         error = one.decision.error

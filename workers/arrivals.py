@@ -70,7 +70,8 @@ def settle_arrivals(conn: Connection, context: Context, keys: Collection[Key], n
     known -= paused
     around = _look_around(conn, context, known)
     partners = {(key[0], one) for key, found in around.candidates.items() if found.total == 1 for one in found.records}
-    images = record_store.lock(conn, {record for _, record in known | partners})
+    unmade = {record for found in around.unmade.values() for record in found}
+    images = record_store.lock(conn, {record for _, record in known | partners} | unmade)
     couplings = coupling_store.lock(conn, images.keys(), {row.coupling_id for row in around.rows.values()})
     desk = Desk(context.file, now, images, couplings.values())
     apart = record_store.apart(conn, images.keys())
@@ -125,6 +126,7 @@ def _look_around(conn: Connection, context: Context, keys: Collection[Key]) -> S
         candidates=match_store.candidates(conn, wanted),
         creates=creates,
         rows=instruction_store.find(conn, names),
+        unmade=match_store.unmade(conn, wanted),
     )
 
 

@@ -175,7 +175,7 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event, asked:
         if asked:
             log.info("worker.stopping", signal=signal.Signals(asked[0]).name)
             stop.set()
-        elif plan.drain and _drained(settings, plan, place, broker, (idleness, len(loops))):
+        elif plan.drain and _drained(settings, plan, place, broker, (idleness, loops)):
             stop.set()
     place.call()
     deadline = time.monotonic() + settings.shutdown_within.total_seconds()
@@ -252,11 +252,13 @@ def _guarded(loop: Loop, stop: threading.Event, idleness: Idleness, failed: thre
         loop.close()
 
 
-def _drained(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker, idle: tuple[Idleness, int]) -> bool:
+def _drained(
+    settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker, idle: tuple[Idleness, list[Loop]]
+) -> bool:
     """Say whether queues, outbox and work due now are empty and every loop has seen so."""
     idleness, loops = idle
     before = idleness.works
-    if not idleness.settled(loops, DRAIN_STEPS):
+    if _at_work(loops) or not idleness.settled(len(loops), DRAIN_STEPS):
         return False
     ns = settings.namespace
     queues = [changes_queue(ns, app) for app in plan.apps or place.context.file.apps] + [commands_queue(ns)]
@@ -267,7 +269,13 @@ def _drained(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broke
         left += sum(broker.depth(queue) for queue in queues)
     except (BrokerUnavailableError, StoreUnavailableError):
         return False
-    return left == 0 and idleness.works == before and idleness.settled(loops, DRAIN_STEPS)
+    if left or _at_work(loops):  # before and after: a batch at hand is in no queue, and not in the outbox yet
+        return False
+    return idleness.works == before and idleness.settled(len(loops), DRAIN_STEPS)
+
+
+def _at_work(loops: Sequence[Loop]) -> bool:
+    return any(isinstance(loop, Consuming) and loop.at_work for loop in loops)
 
 
 def _work_in_processes(settings: Settings, plan: WorkPlan) -> int:

@@ -184,7 +184,7 @@ def note_arrivals(
     reconsider(conn, lost, desk.now)
     if not alive:
         return set(), set()
-    for key in record_store.apart(conn, {record for _, record in wanted}):
+    for key in record_store.apart(conn, {record for _, record in wanted}) | set(desk.apart):
         wanted.pop(key, None)
     arrivals = []
     for (name, record), side in wanted.items():

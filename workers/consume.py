@@ -82,6 +82,11 @@ class Consuming:
         self.name, self._job, self._consumer, self._place, self._wait = job.name, job, consumer, place, wait
         self._unhandled: Sequence[Delivery] = ()
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a batch is at hand that is not acknowledged yet."""
+        return bool(self._unhandled)
+
     def step(self) -> bool:
         """Handle one batch; one that the store did not take is kept at hand and tried again first."""
         deliveries = self._unhandled or self._consumer.receive(self._job.batch, self._wait)
@@ -90,9 +95,9 @@ class Consuming:
         self._unhandled = deliveries
         self._consumer.heartbeat()
         process(self._place.store, self._place.context, self._job.handler, deliveries, self._place.clock)
-        self._unhandled = ()
         self._place.call()
-        self._consumer.acknowledge(deliveries)
+        handled, self._unhandled = self._unhandled, ()
+        self._consumer.acknowledge(handled)
         return True
 
     def close(self) -> None:

@@ -43,6 +43,9 @@ def resolve_ambiguity(
     if not isinstance(order, (Retry, Dismiss)):
         detail = f"error {told.error} is about a record that is not coupled; what applies: couple, retry, dismiss"
         raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
+    if told.mapping not in context.file.mappings:
+        detail = f"error {told.error} is of the mapping {told.mapping}, which the mapping file does not have any more"
+        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
     key = (told.mapping, _record(told))
     desk = Desk(context.file, now, record_store.read(conn, [key[1]]), ())
     found = [one for one in arrival_store.lock(conn, [key]) if one.error is not None and one.error.number == told.error]

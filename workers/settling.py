@@ -32,12 +32,14 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         candidates: Per (mapping, side, group, value), uncoupled records of that side.
         creates: Per (mapping, value or mark), creates that are or were in flight for it.
         rows: Those creates.
+        unmade: Per (mapping, side, group, value), records of that side whose counterpart is still to be created.
     """
 
     values: dict[Key, tuple[tuple[int, str], ...]]
     candidates: dict[tuple[str, Side, int, str], Found]
     creates: dict[tuple[str, str], list[tuple[str, Side]]]
     rows: dict[str, InstructionRow]
+    unmade: dict[tuple[str, Side, int, str], tuple[RecordRef, ...]] = {}
 
 
 def new_coupling(mapping: Mapping, token: str, left: RecordRef | None, right: RecordRef | None) -> Coupling:
@@ -172,6 +174,25 @@ class Bench:
                 and row.side is arrival.side
                 and not waiting(coupling)
             ):
+                return coupling
+        return self._put_off(mapping, arrival)
+
+    def _put_off(self, mapping: Mapping, arrival: Arrival) -> Coupling | None:
+        """The coupling of the one record that the arrival matches, of which the create has never been sent.
+
+        A pause holds it, or a value has no form: created later, the arrival's own counterpart would be there twice.
+        """
+        side = arrival.side.other
+        for group, value in self._values(arrival):
+            key = (mapping.name, side, group, value)
+            found = self.around.unmade.get(key, ())
+            if self._still_free(mapping, self.around.candidates[key]).total or len(found) > 1:
+                return None
+            coupling = self.desk.coupled(mapping.name, found[0]) if found else None
+            if coupling is None or coupling.status is not CouplingStatus.CREATING or waiting(coupling):
+                continue
+            image = self.desk.image(found[0])
+            if inside(mapping, side, image) and (group, value) in match_values(mapping, side, image, {}):
                 return coupling
         return None
 

@@ -22,7 +22,7 @@ from workers.mapping import MappingFile
 from workers.mapping_file import load_mapping_file
 
 MAX_ROUNDS = 60
-LONG = timedelta(seconds=30)
+LONG = timedelta(seconds=60)
 
 
 class RandomWorld:
@@ -56,6 +56,14 @@ class RandomWorld:
     @abstractmethod
     def replaced(self, app: UsersApp) -> list[Replaced]:
         """Every update and deletion of a record of the app, whoever made it."""
+
+    @abstractmethod
+    def announce(self) -> None:
+        """Have every record of both apps said once more, as it stands."""
+
+    @abstractmethod
+    def instructed(self) -> list[int]:
+        """How many instructions each app has had."""
 
     # --- what goes on
 
@@ -121,6 +129,18 @@ class RandomWorld:
             record is not None and record.key in {str(key) for key in app.rows(branch.table(app.name))}
             for app, record in zip(self.users_apps, (coupling.left, coupling.right), strict=True)
         ]
+
+    def pass_once_more(self) -> None:
+        """Say and synchronize everything once more: nothing changes, nobody is instructed."""
+        before = self._rows(), self.instructed()
+        self.announce()
+        for branch in self.branches:
+            self.operator.order("synchronize", mapping=branch.name, keep="left")
+        self.wait_quiet()
+        assert (self._rows(), self.instructed()) == before
+
+    def _rows(self) -> list[Any]:
+        return [app.rows(table) for app in self.users_apps for table in app.tables]
 
     def left_different(self) -> list[Coupling]:
         """Couplings whose records somebody left as they are: coupled while they differed, or an error dismissed."""

@@ -91,6 +91,15 @@ class UnreliableWorld(RandomWorld):
         self.under_way["not handled"] = sorted(set().union(*unhandled.values()))
         return [len(app.said) for app in self.apps], dict(self._taken)
 
+    def announce(self) -> None:
+        """Let the apps do it."""
+        for app in self.apps:
+            app.announce()
+
+    def instructed(self) -> list[int]:
+        """How many instructions each app has taken, repeats included."""
+        return list(self._taken.values())
+
     def replaced(self, app: UsersApp) -> list[Replaced]:
         """Every update and deletion, as the app noted it."""
         return [found for one in self.apps if one is app for found in one.replaced]
@@ -126,4 +135,6 @@ def test_two_unreliable_apps_end_equal(postgres_url: str, amqp_url: str, tmp_pat
         world.finish()
         print(dict(world.users.did), dict(world.operator.did), [app.did for app in apps])  # noqa: T201
         print(dict(end_conditions.check(world)))  # noqa: T201
+        world.pass_once_more()
+        end_conditions.check(world)
         stage.close()

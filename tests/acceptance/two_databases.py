@@ -96,6 +96,11 @@ class TableWorld(RandomWorld):
         """Every update and deletion, as the triggers noted it."""
         return [found for one in self.apps if one is app for found in app_audit.replaced(one)]
 
+    def announce(self) -> None:
+        """Let the adapters do it."""
+        for app in self.apps:
+            app.adapter("announce")
+
     def instructed(self) -> list[int]:
         """How many instructions each app has answered."""
         return [app.count("recouple_instructions") for app in self.apps]

@@ -112,6 +112,11 @@ class UnreliableApp:
         self.said |= {one.id for one in now}
         return now
 
+    def announce(self) -> None:
+        """Say every record once more, as it stands."""
+        for table in self.tables:
+            self.waiting += [self._event(table, key, "read") for key in self.rows(table)]
+
     def come_to_its_senses(self) -> None:
         """Be silent no more, and say at last what was done in silence."""
         self.habits = self.habits._replace(silent=0.0)

@@ -45,7 +45,21 @@ class Step(msgspec.Struct, frozen=True):
     """One thing that happens; ``place`` chooses among what it could happen to."""
 
     what: Literal[
-        "edit", "delete", "deliver", "repeat", "work", "work_again", "move", "silence", "retry", "back_off", "refuse"
+        "edit",
+        "delete",
+        "deliver",
+        "repeat",
+        "work",
+        "work_again",
+        "move",
+        "silence",
+        "retry",
+        "back_off",
+        "refuse",
+        "pause",
+        "resume",
+        "wake",
+        "never",
     ]
     side: Side
     place: int = 0
@@ -79,6 +93,7 @@ class History(msgspec.Struct, frozen=True):
         ]
         fields = [f"{one.name} {one.direction} {one.on_conflict} {one.group}" for one in mapping.fields]
         rules = f"{mapping.direction} {mapping.detect} {mapping.on_update_conflict} {mapping.on_deletion}"
+        rules += "".join(f" where {one.side}.{one.field} {one.comparison} {one.value!r}" for one in mapping.where)
         return "\n".join(
             ["", *apps, *map(repr, self.habits), *fields, rules, *map(repr, self.steps), f"seed {self.seed}"]
         )
@@ -337,6 +352,8 @@ def check_converged(play: Play) -> None:
     world, mapping = play.world, play.world.mapping
     left, right = world.fields(Side.LEFT), world.fields(Side.RIGHT)
     if world.error is not None or world.coupling.status is not CouplingStatus.ACTIVE:
+        return
+    if world.coupling.held_by == "where":
         return
     assert left is not None, "a coupling of a missing record, and no error"
     assert right is not None, "a coupling of a missing record, and no error"

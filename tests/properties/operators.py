@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random  # noqa: TID251 - of what is ordered in the end, with a seed
 
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from messages.changes import Change
 from messages.commands import (
     DeleteRecord,
     Dismiss,
@@ -16,14 +20,31 @@ from messages.commands import (
 )
 from messages.values import Value
 from store.model import CouplingStatus, Side
-from tests.properties.histories import STATES, History, Play, Step
+from tests.properties.histories import ROUGH, SIDES, STATES, History, Play, Step, histories
 from tests.rules_world import World
+from workers.mapping import Comparison, Condition
 from workers.refusal import RefusedError
 from workers.rules.answers import waiting
 from workers.rules.applicability import applicable
 from workers.rules.differences import compare, contested
+from workers.rules.filters import outside
 from workers.rules.resolutions import Resolution
 from workers.rules.situation import Situation
+
+OPERATED = (*ROUGH, "retry", "retry", "pause", "resume", "wake", "never")
+"""What happens in a history with an operator in it, and apps that never answer."""
+
+
+@st.composite
+def operated(draw: st.DrawFn, *, altering: bool = False) -> History:
+    """Any history with an operator in it, under any mapping, with or without a ``where``."""
+    history = draw(histories(kinds=OPERATED, altering=altering))
+    if draw(st.integers(0, 2)):
+        return history
+    side, name = draw(SIDES), draw(st.sampled_from(["a", "b"]))
+    where = Condition(side=side, field=name, comparison=Comparison.LESS_OR_EQUAL, value=4)
+    return replace(history, mapping=replace(history.mapping, where=(where,)))
+
 
 PLAIN: dict[str, Callable[..., Resolution]] = {
     "retry": Retry,
@@ -50,12 +71,51 @@ class OperatedPlay(Play):
 
     def step(self, step: Step) -> None:
         """Let one thing happen; ``retry`` steps order whatever applies."""
+        engine = self.world.engine
+        if step.what in ("pause", "resume", "wake"):
+            {"pause": engine.pause, "resume": engine.resume, "wake": engine.do_due}[step.what]()
+            return
+        if step.what == "never":
+            self.lose(step)
+            return
         if step.what != "retry":
             super().step(step)
             return
         names = [name for name in self.applicable() if name != "remove_coupling" or (step.place == 5 and self.safe)]
         if names:
             self.order(names[step.place % len(names)], step)
+
+    def lose(self, step: Step) -> None:
+        """An app never sees an instruction, or its answer never comes; what its users do is always told."""
+        inbox, said = self.world.sent(step.side), self.world.waiting[step.side]
+        answers = [one for one in said if not isinstance(one, Change)]
+        if step.place % 2 and inbox:
+            self.world.engine.outbox.remove(inbox[step.place % len(inbox)])
+        elif answers:
+            lost = answers[step.place % len(answers)]
+            said[:] = [one for one in said if one is not lost]
+
+    def end(self) -> None:
+        """Let everything come to rest: no pause lasts, and who has never answered is asked once more."""
+        engine = self.world.engine
+        for _ in range(10):
+            engine.resume()
+            engine.do_due()
+            super().end()
+            if not waiting(self.world.coupling) or self.world.coupling.status is CouplingStatus.CLOSED:
+                return
+            engine.silence(self.world.number)
+            engine.retry(self.world.number)
+
+    def bring_in(self, random: Random) -> bool:
+        """A user brings a record back that is outside of the mapping's ``where``; say whether there was one."""
+        found = outside(self.world.mapping, self.world.engine.situation(self.world.number).images)
+        if found is None or self.world.coupling.status is CouplingStatus.CLOSED:
+            return False
+        for one in self.world.mapping.where:
+            if one.side is found:
+                super().step(Step("edit", found, 0, one.field, random.randrange(5)))
+        return True
 
     @property
     def safe(self) -> bool:
@@ -90,6 +150,8 @@ class OperatedPlay(Play):
         random = Random(self.history.seed)  # noqa: S311
         for _ in range(30):
             self.end()
+            if self.bring_in(random):
+                continue
             if self.dismissed:
                 self.dismissed = False
                 self.world.engine.wake(self.world.number)

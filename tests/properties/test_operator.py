@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import event, given
 
 from store.model import CouplingStatus
-from tests.properties.histories import History, check_all, histories
-from tests.properties.operators import OperatedPlay, is_settled
+from tests.properties.histories import History, check_all
+from tests.properties.operators import OperatedPlay, is_settled, operated
 
 
-@given(history=histories())
+@given(history=operated())
 def test_an_operator_can_settle_every_history(history: History) -> None:
     """An error that no command settles would be there for ever; a resolution might lose or repeat something."""
     play = OperatedPlay(history)
@@ -23,7 +23,7 @@ def test_an_operator_can_settle_every_history(history: History) -> None:
         check_all(play)
 
 
-@given(history=histories(altering=True))
+@given(history=operated(altering=True))
 def test_orders_harm_no_history(history: History) -> None:
     """With apps that alter what they are sent, some errors stay; what is ordered still loses and repeats nothing."""
     play = OperatedPlay(history)

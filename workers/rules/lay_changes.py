@@ -8,10 +8,11 @@ import msgspec
 
 from messages.changes import Change, Operation
 from messages.instructions import Action
+from messages.records import RecordRef
 from messages.values import Known, Value, same
-from store.model import Coupling, Image, Sent, Side
+from store.model import Coupling, CouplingStatus, Image, Sent, Side
 from workers.mapping import Mapping
-from workers.rules.answers import Answer, Tie, follow, note_alterations, tie, waiting
+from workers.rules.answers import WAITING, Answer, Tie, follow, note_alterations, tie, waiting
 from workers.rules.desk import Desk, Touch, normalized, overtaken_line, take_answer
 from workers.rules.images import Order, Written, fold_change, fold_read, fold_written, note_written
 
@@ -41,6 +42,7 @@ def lay_change(desk: Desk, change: Change, order: Order) -> list[Touch]:
                 noted = note_alterations(coupling, mapping, side, (before, after), desk.now)
                 desk.put(noted)
             touches += _overtaken(desk, noted, mapping, side, change)
+    desk.apart += _nobodys(desk, change)
     if all(how is Tie.NONE for *_, how, _sent in ties):
         touches += _overwritten_before(desk, before, change, order.version)
     if after is None and all(how is Tie.NONE for *_, how, _sent in ties):
@@ -75,6 +77,16 @@ def _creating(desk: Desk, change: Change) -> list[tuple[Coupling, Mapping, Side]
             if mapping is not None and sent.action is Action.CREATE and place == (record.app, record.table) and free:
                 found.append((coupling, mapping, sent.side))
     return found
+
+
+def _nobodys(desk: Desk, change: Change) -> list[tuple[str, RecordRef]]:
+    """What a create brings to life after its coupling was removed is left alone, as its late outcome would say."""
+    instructed = desk.instructed.get(change.instruction or "")
+    if instructed is None or instructed.sent.action is not Action.CREATE or instructed.sent.state not in WAITING:
+        return []
+    coupling, place = desk.couplings[instructed.coupling], (instructed.sent.record.app, instructed.sent.record.table)
+    ours = coupling.status is CouplingStatus.CLOSED and place == (change.record.app, change.record.table)
+    return [(coupling.mapping, change.record)] if ours else []
 
 
 def _fold(before: Image, change: Change, order: Order, ties: list[Tied]) -> Image | None:

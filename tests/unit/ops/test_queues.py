@@ -99,3 +99,9 @@ def test_drop_asks_and_drops_only_what_is_meant(world: World) -> None:
     assert world.json("dead", "drop", "--reason", "id_reused", "--yes") == {"dropped": 1}
     assert world.bodies(DEAD) == [b'{"id": "m2"}']
     assert world.run("dead", "drop", "--reason", "typo", "--yes").exit_code == 2
+
+
+def test_a_mistyped_queue_is_a_usage_error(world: World) -> None:
+    """If it failed, somebody would run setup for a queue that nothing declares."""
+    said = world.json("tap", "error", exit_code=2)["error"]
+    assert "did you mean 'errors'" in said
