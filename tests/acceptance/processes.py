@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ VALIDATORS = {
     for event in SCHEMA["properties"]["event"]["enum"]
 }
 """The schema as it is for the lines of one event; to try all of them on each of many thousand lines takes long."""
+
+LOOK_AGAIN_S = 0.02
+"""How often a log is read while something is waited for."""
 
 STOP_WITHIN_S = 10
 """DESIGN.md section 7: a worker that is told to stop has left by then."""
@@ -72,6 +76,14 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
             raise
+
+    def wait_for(self, event: str, times: int, within_s: float) -> None:
+        """Wait until the worker has logged ``event`` so many times."""
+        deadline = time.monotonic() + within_s
+        while len(self.events(event)) < times:
+            assert self.is_running(), self.output
+            assert time.monotonic() < deadline, f"{event} was not logged {times} times within {within_s} s"
+            time.sleep(LOOK_AGAIN_S)
 
     def stop(self) -> int:
         """Tell it to stop, and return its exit code."""

@@ -235,6 +235,7 @@ def test_an_idle_worker_leaves_when_told(stage: Stage, number: signal.Signals) -
 def test_several_processes_share_the_work_and_leave_together(stage: Stage) -> None:
     """Else ``--processes`` would leave processes behind when its parent is told to stop, or their work undone."""
     workers = stage.start_worker("--processes", "2")
+    workers.wait_for("worker.started", times=2, within_s=30)
     stage.settle(change("bc/customer/shared", "create", 1, {"name": "x"}))
 
     assert [line.outcome for line in stage.history("bc/customer/shared")] == ["uncoupled"]
