@@ -12,6 +12,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from messages.values import decode_json
+from ops.error_view import mapping_of
 from ops.job_progress import counts_of
 from ops.options import DEFAULT_LIMIT, After, AsJson, Every, Limit, Watch
 from ops.printing import age_text, make_table, plain, say, time_text
@@ -20,6 +21,8 @@ from ops.watching import WATCH_EVERY, Rows, watch
 from ops.wiring import ExitCode, Session, session
 from store import jobs as job_store
 from store.jobs import Job, JobLine, JobStatus
+from workers.mapping import Mapping
+from workers.rules.updates import MASK
 
 
 def jobs(  # noqa: PLR0913 - one parameter for each option
@@ -117,13 +120,22 @@ def _show(current: Session, conn: Connection, number: int, page: tuple[int, int]
     found = job_store.lines(conn, number, limit + 1, after)
     lines = found[:limit]
     if current.as_json:
-        data = decode_json(job.body)
+        data = _masked(decode_json(job.body), mapping_of(current, job.mapping or ""))
         current.write_json({**job_row(job), "data": data, "lines": [msgspec.structs.asdict(one) for one in lines]})
     else:
         current.out.print(_described(job, lines, current.now()))
     if len(found) > len(lines):
         current.note(f"There are more lines: --after {lines[-1].id}")
     return ExitCode.DONE
+
+
+def _masked(data: dict[str, Any], mapping: Mapping | None) -> dict[str, Any]:
+    """Mask the values typed for sensitive fields; where it is not known which those are, all of them."""
+    typed = data.get("values")
+    if not typed:
+        return data
+    shown = {field.name for field in mapping.fields if not field.sensitive} if mapping is not None else set()
+    return {**data, "values": {name: value if name in shown else MASK for name, value in typed.items()}}
 
 
 def _described(job: Job, lines: list[JobLine], now: datetime) -> RenderableType:

@@ -31,10 +31,10 @@ from store.couplings import Standing, standing
 from store.model import Sent
 from workers.mapping import MappingFile
 from workers.refusal import RefusedError
-from workers.resolving import look, with_typed_references
 from workers.rules.resolutions import resolve
 from workers.rules.situation import Decision, Situation
 from workers.rules.updates import MASK
+from workers.targets import look, with_typed_references
 
 Settling: TypeAlias = RemoveCoupling | Retry | Synchronize | RestoreRecord | DeleteRecord | Dismiss
 """The orders about one error or coupling."""

@@ -95,9 +95,7 @@ def tap(
     """
     if "." not in queue and queue not in _WORDS:
         meant = did_you_mean(queue, _WORDS)
-        words = (
-            f"{queue!r} is no queue{meant}: write errors, dead, commands, changes.APP or instructions.APP"
-        )
+        words = f"{queue!r} is no queue{meant}: write errors, dead, commands, changes.APP or instructions.APP"
         raise typer.BadParameter(words, param_hint="QUEUE")
     with session(as_json=as_json) as current:
         broker, name = current.broker(), queue_name(current.settings.namespace, queue)

@@ -53,7 +53,8 @@ def _agreed(current: Session, what: Settling, terms: Terms) -> Settling:
     ask(current, f"{spoken(preview.command).replace('-', ' ').capitalize()}?")
     if what.revision is not None or preview.error is None:
         return what
-    return msgspec.structs.replace(what, revision=preview.error.revision)
+    # By its number: a later error of the same coupling counts its revisions from 1 again.
+    return msgspec.structs.replace(what, error=preview.error.error, coupling=None, revision=preview.error.revision)
 
 
 def _look(current: Session, what: Settling, terms: Terms) -> Preview:

@@ -70,7 +70,7 @@ def settle_arrivals(conn: Connection, context: Context, keys: Collection[Key], n
     known -= paused
     around = _look_around(conn, context, known)
     partners = {(key[0], one) for key, found in around.candidates.items() if found.total == 1 for one in found.records}
-    unmade = {record for found in around.unmade.values() for record in found}
+    unmade = {found[0] for found in around.unmade.values() if len(found) == 1}
     images = record_store.lock(conn, {record for _, record in known | partners} | unmade)
     couplings = coupling_store.lock(conn, images.keys(), {row.coupling_id for row in around.rows.values()})
     desk = Desk(context.file, now, images, couplings.values())

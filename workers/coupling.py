@@ -23,7 +23,7 @@ from workers.deciding import decide_touched
 from workers.handling import handling_of
 from workers.log_lines import Line
 from workers.mapping import Mapping
-from workers.refusal import RefusedError
+from workers.refusal import RefusedError, no_such
 from workers.rules.desk import Desk, Touch
 from workers.rules.error_life import handled
 from workers.settling import new_coupling, uncoupled_situation
@@ -78,8 +78,7 @@ def _fitting(context: Context, order: Couple) -> tuple[Mapping, RecordRef, Recor
     if len(found) == 1:
         return found[0]
     if order.mapping is not None and order.mapping not in context.file.mappings:
-        known = ", ".join(context.file.mappings)
-        raise RefusedError(RefusalCode.INVALID, f"there is no mapping {order.mapping}; there are: {known}")
+        raise no_such("mapping", order.mapping, context.file.mappings, RefusalCode.INVALID)
     if not found:
         tables = f"{order.left.app}/{order.left.table} and {order.right.app}/{order.right.table}"
         raise RefusedError(RefusalCode.INVALID, f"no mapping ties {tables}; see [[mappings]] in the mapping file")

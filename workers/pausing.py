@@ -5,14 +5,14 @@ While something is paused, events are taken, images move and apps confirm; only 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from sqlalchemy import Connection
 
 from messages.codec import encode_error
 from messages.commands import Command, Pause, RefusalCode, Resume
-from messages.errors import ErrorEvent, ErrorReport, ErrorStatus, Handling
+from messages.errors import ErrorEvent, ErrorReport, ErrorStatus
 from messages.values import Value
 from store import brake_levels as level_store
 from store import due as due_store
@@ -22,9 +22,10 @@ from store import pauses as pause_store
 from store.pauses import Scope
 from workers.carried import Carried
 from workers.context import Context
+from workers.handling import handling_of, named
 from workers.log_lines import Line
 from workers.mapping import Mapping, MappingFile
-from workers.refusal import RefusedError
+from workers.refusal import RefusedError, no_such
 from workers.rules.limits import over
 from workers.telling import limit_message
 
@@ -39,7 +40,7 @@ def pause(conn: Connection, context: Context, command: Command, now: datetime) -
     if not _exists(context.file, scope, name):
         raise _unknown(context.file, scope, name)
     reason = None if command.reason is None else command.reason.replace("\0", "\ufffd")  # no text column takes a NUL
-    wanted = pause_store.Pause(scope=scope, name=name, at=now, by=_by(command), reason=reason)
+    wanted = pause_store.Pause(scope=scope, name=name, at=now, by=named(command.source, command.user_id), reason=reason)
     if not pause_store.begin(conn, [wanted]):
         found = pause_store.read(conn).get(scope, name) or wanted
         detail = f"the {found} is paused already, since {_shown(found.at)} by {found.by}; `recouple resume` ends it"
@@ -84,8 +85,7 @@ def _exists(file: MappingFile, scope: Scope, name: str) -> bool:
 
 
 def _unknown(file: MappingFile, scope: Scope, name: str) -> RefusedError:
-    known = ", ".join(file.apps if scope is Scope.APP else file.mappings)
-    return RefusedError(RefusalCode.NOT_FOUND, f"there is no {scope} {name}; there are: {known}")
+    return no_such(scope, name, list(file.apps if scope is Scope.APP else file.mappings))
 
 
 def _not_paused(scope: Scope, name: str) -> RefusedError:
@@ -114,27 +114,13 @@ def _settle_error(
 
 
 def _resolved(told: ErrorReport, command: Command, now: datetime) -> ErrorReport:
-    by = _by(command)
-    handling = Handling(
-        at=now,
-        command=command.name,
-        id=command.id,
-        by=by,
-        reason=command.reason,
-        revision=told.revision,
-        effect="the mapping goes on",
-    )
-    ended = over(told, now, command.name, by)
+    handling = handling_of(command, told.revision, now, "the mapping goes on")
+    ended = over(told, now, command.name, handling.by)
     return msgspec.structs.replace(ended, history=(*told.history, handling))
 
 
-def _by(command: Command) -> str:
-    """Who orders it, as the command says and, where there is one, as the broker has validated."""
-    return command.source if command.user_id is None else f"{command.source} ({command.user_id})"
-
-
 def _shown(at: datetime) -> str:
-    return at.isoformat(sep=" ", timespec="seconds")
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _line(event: str, about: pause_store.Pause, command: Command) -> Line:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from messages.commands import RefusalCode
 from messages.errors import ErrorReport
+from workers.spelling import did_you_mean
 
 
 class RefusedError(Exception):
@@ -17,3 +20,8 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.code = code
         self.error = error
+
+
+def no_such(what: str, name: str, known: Collection[str], code: RefusalCode = RefusalCode.NOT_FOUND) -> RefusedError:
+    """The refusal of a command that names an app or a mapping that the mapping file does not have."""
+    return RefusedError(code, f"there is no {what} {name}{did_you_mean(name, known)}; there are: {', '.join(known)}")

@@ -11,27 +11,24 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from messages.commands import Command, RefusalCode, RemoveCoupling, Synchronize, Target
-from messages.errors import ErrorKind, ErrorReport, ErrorStatus, Handling
+from messages.commands import Command, RefusalCode, RemoveCoupling, Target
+from messages.errors import ErrorStatus, Handling
 from messages.values import Value
 from store import couplings as coupling_store
-from store import errors as error_store
-from store import pauses as pause_store
 from store.couplings import standing
-from store.model import CouplingStatus, OpenError, Side
+from store.model import CouplingStatus, OpenError
 from workers.carried import Carried
 from workers.context import Context
-from workers.deciding import Decided, look_at
+from workers.deciding import Decided
 from workers.handling import handling_of
 from workers.log_lines import Line
-from workers.mapping import MappingFile
 from workers.refusal import RefusedError
 from workers.resolving_arrivals import resolve_ambiguity
 from workers.rules.desk import Desk
-from workers.rules.forms import wait_for
 from workers.rules.reports import report
 from workers.rules.resolutions import Resolution, resolve
 from workers.rules.situation import Decision, Situation
+from workers.targets import find, situation_of, with_typed_references
 from workers.writing import write_desk
 
 
@@ -60,7 +57,7 @@ def resolve_coupling(
     """
     order = command.order
     desk = Desk(context.file, now, {}, coupling_store.lock(conn, (), [number]).values())
-    situation = with_typed_references(conn, situation_of(conn, desk, number), order)
+    situation = with_typed_references(conn, situation_of(conn, desk, number, order), order)
     assert isinstance(order, Target)  # noqa: S101 - the table of handlers says so
     _refuse_stale(order, situation)
     error = situation.coupling.error
@@ -70,83 +67,6 @@ def resolve_coupling(
     records = tuple(str(one) for one in (situation.coupling.left, situation.coupling.right) if one is not None)
     result = _result(decided, desk) | ({"records": list(records)} if isinstance(order, RemoveCoupling) else {})
     return Carried(result=result, lines=lines, records=records, effect=effect_of(decided.decision)), decided
-
-
-class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command names: the coupling, and the error where it was named or is open."""
-
-    coupling: int | None
-    error: ErrorReport | None
-
-
-def find(conn: Connection, error: int | None, coupling: int | None, revision: int | None = None) -> Named:
-    """Find what a command names; locks nothing.
-
-    Args:
-        revision: Of the error, as whoever orders saw it.
-
-    Raises:
-        RefusedError: there is no such error; or it is over, and the more so if it has moved on since.
-    """
-    if error is None:
-        return Named(coupling=coupling, error=None)
-    report = error_store.get(conn, error)
-    if report is None:
-        raise RefusedError(RefusalCode.NOT_FOUND, f"there is no error {error}; `recouple errors --all` lists them")
-    if report.status is ErrorStatus.RESOLVED:
-        how = f"it was resolved by {report.resolution}" + (f" of {report.resolved_by}" if report.resolved_by else "")
-        if revision not in (None, report.revision):
-            raise RefusedError(RefusalCode.STALE, f"error {error} has moved on from revision {revision}: {how}", report)
-        raise RefusedError(RefusalCode.NOT_APPLICABLE, f"error {error} is over: {how}; nothing applies to it any more")
-    if report.kind is ErrorKind.LIMIT_EXCEEDED:
-        detail = f"error {error} is about the mapping {report.mapping} as a whole; what applies: resume"
-        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
-    return Named(coupling=report.coupling, error=report)
-
-
-def look(conn: Connection, file: MappingFile, error: int | None, coupling: int | None, now: datetime) -> Situation:
-    """Return the situation of a coupling, to preview a command; locks nothing.
-
-    Raises:
-        RefusedError: there is none, or it is about a record that is not coupled.
-    """
-    named = find(conn, error, coupling)
-    if named.coupling is None:
-        detail = f"error {error} is about a record that is not coupled; what applies: couple, retry, dismiss"
-        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
-    found = coupling_store.get(conn, [named.coupling])
-    return situation_of(conn, Desk(file, now, {}, found.values()), named.coupling)
-
-
-def situation_of(conn: Connection, desk: Desk, number: int) -> Situation:
-    """Return the situation of one coupling on the desk.
-
-    Raises:
-        RefusedError: it is not there, or its mapping is not in the file any more.
-    """
-    coupling = desk.couplings.get(number)
-    if coupling is None:
-        detail = f"there is no coupling {number}; `recouple couplings` lists them"
-        raise RefusedError(RefusalCode.NOT_FOUND, detail)
-    mapping = desk.file.mappings.get(coupling.mapping)
-    if mapping is None:
-        detail = (
-            f"coupling {number} is of the mapping {coupling.mapping}, which the mapping file does not have any more"
-        )
-        raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)
-    [situation] = look_at(conn, desk, [(coupling, mapping)])
-    return msgspec.structs.replace(situation, paused=pause_store.read(conn).of(mapping))
-
-
-def with_typed_references(conn: Connection, situation: Situation, order: object) -> Situation:
-    """Look up what typed values refer to, too: the records may hold other references by now."""
-    values = order.values if isinstance(order, Synchronize) else {}
-    fields = [field for field in situation.mapping.fields if field.name in values]
-    waits = {wait for field in fields if (wait := wait_for(field, values[field.name], Side.LEFT)) is not None}
-    if not waits:
-        return situation
-    references = {**situation.references, **coupling_store.references(conn, waits)}
-    return msgspec.structs.replace(situation, references=references)
 
 
 def _refuse_stale(order: Target, situation: Situation) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from messages.instructions import Action
 from messages.outcomes import Applied
 from store import arrivals as arrival_store
 from store import couplings as coupling_store
@@ -87,7 +88,11 @@ _JOBS = (DueKind.JOB,)
 
 def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
     rows = instruction_store.find(conn, {item.instruction for item in items if item.instruction})
-    published = [item.instruction for item in items if item.kind is DueKind.PUBLISHED and item.instruction in rows]
+    published = [
+        item.instruction
+        for item in items
+        if item.kind is DueKind.PUBLISHED and item.instruction in rows and _says_all(rows[item.instruction].sent)
+    ]
     images = record_store.lock(conn, {rows[name].sent.record for name in published if rows[name].sent.record.key})
     numbers = {item.coupling for item in items if item.coupling} | {row.coupling_id for row in rows.values()}
     desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys(), numbers).values())
@@ -149,3 +154,8 @@ def _unanswered(conn: Connection, desk: Desk, items: Sequence[Due], now: datetim
 
 def _is_late(sent: Sent, now: datetime) -> bool:
     return sent.state is InstructionState.SENT and sent.due_at is not None and sent.due_at <= now
+
+
+def _says_all(sent: Sent) -> bool:
+    """Of a create that was published nobody knows the key: it waits for a change that names or echoes it."""
+    return sent.action is not Action.CREATE

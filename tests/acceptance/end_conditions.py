@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from store import tables
 from store.couplings import Standing, standing
@@ -13,6 +13,9 @@ from tests.acceptance.branches import TOKEN, Branch, agree, one_way
 from tests.acceptance.random_users import Field, UsersApp
 from tests.acceptance.random_world import RandomWorld
 from tests.acceptance.stories import story, story_of_record
+from workers.mapping import MappedField
+
+Row: TypeAlias = dict[str, Any]
 
 KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent, tables.records.c.image)
 """Where a value is kept that no app has any more: errors with both images, the log, the decisions, and the last image
@@ -57,19 +60,24 @@ def _row(app: UsersApp, branch: Branch, coupling: Coupling) -> dict[str, Any] | 
     return None if record is None else rows.get(record.key)
 
 
-def _by_its_own_user(world: RandomWorld, coupling: Coupling, field: Any, rows: tuple[Any, Any]) -> bool:
+def _by_its_own_user(world: RandomWorld, coupling: Coupling, field: MappedField, rows: tuple[Row, Row]) -> bool:
     """Say whether the target of a one-way field holds what its own user typed, and the source did not change since."""
     target = one_way(field)
     if target is None or coupling.left is None or coupling.right is None:
         return False
-    left = world.users.when("bc", coupling.left.table, field.left, rows[0][field.left])
-    right = world.users.when("sales", coupling.right.table, field.right, rows[1][field.right])
-    own, other = (left, right) if target == "bc" else (right, left)
-    source = rows[1][field.right] if target == "bc" else rows[0][field.left]
-    is_told_apart = TOKEN.search(f"{source}")  # countries and numbers are typed more than once
-    if (rows[0][field.left] if target == "bc" else rows[1][field.right]) in world.operator.typed:
+    ends = [(coupling.left, field.left, rows[0][field.left]), (coupling.right, field.right, rows[1][field.right])]
+    own, source = ends if target == "bc" else ends[::-1]
+    if own[2] in world.operator.typed:
         return True  # what is typed for a one-way field is written only where it flows to
-    return own is not None and (other is None or other <= own or not is_told_apart)
+    (record, name, value), users = source, world.users
+    if not users.entered.get(Field(record.app, record.table, record.key, name)):
+        return True  # nobody ever changed the source
+    typed, since = (
+        users.when(own[0].app, own[0].table, own[1], own[2]),
+        users.when(record.app, record.table, name, value),
+    )
+    is_told_apart = TOKEN.search(f"{value}")  # countries and numbers are typed more than once
+    return typed is not None and (since is None or since <= typed or not is_told_apart)
 
 
 def forgotten(world: RandomWorld) -> Iterator[str]:

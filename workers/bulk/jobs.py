@@ -102,7 +102,8 @@ def go_on(conn: Connection, job: Job, cursor: str | None, now: datetime) -> list
         job_store.save(conn, replace(job, cursor=cursor))
         due_store.put(conn, [Due(kind=DueKind.JOB, job=job.number, due_at=now)])
         return [job_line("job.progressed", job, level="debug")]
-    over = replace(job, status=JobStatus.DONE, finished_at=now, total=job.done if job.total is None else job.total)
+    total = job.done if job.total is None else min(job.total, job.done)  # what was gone meanwhile is not waited for
+    over = replace(job, status=JobStatus.DONE, finished_at=now, total=total)
     job_store.save(conn, over)
     answer = answer_of(over)
     answered = command_store.answer(conn, [(over.command, kept(answer), now)])

@@ -35,7 +35,7 @@ from workers.bulk.pairing import Search, find_partners
 from workers.carried import Carried
 from workers.context import Context
 from workers.mapping import Mapping
-from workers.refusal import RefusedError
+from workers.refusal import RefusedError, no_such
 from workers.rules.matching import match_values
 
 JOBS_AT_ONCE = 100
@@ -54,8 +54,7 @@ def couple_matching(conn: Connection, context: Context, command: Command, now: d
     assert isinstance(order, CoupleMatching)  # noqa: S101 - the table of handlers says so
     mapping = context.file.mappings.get(order.mapping)
     if mapping is None:
-        known = ", ".join(context.file.mappings)
-        raise RefusedError(RefusalCode.NOT_FOUND, f"there is no mapping {order.mapping}; there are: {known}")
+        raise no_such("mapping", order.mapping, context.file.mappings)
     if not mapping.match_on:
         detail = f"mapping {mapping.name} has nothing to match by; give it match_on, or couple its records one by one"
         raise RefusedError(RefusalCode.NOT_APPLICABLE, detail)

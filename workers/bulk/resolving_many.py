@@ -46,6 +46,8 @@ def resolve_many(
     decided: list[Decided] = []
     for found in look_at(conn, desk, sorted(pairs, key=lambda pair: pair[0].id)):
         situation = msgspec.structs.replace(found, paused=pauses.of(found.mapping))
+        if not _is_meant(orders[found.coupling.id], found.coupling):
+            continue
         try:
             decided.append(carry_out(situation, orders[situation.coupling.id], _handling(job, situation.coupling, now)))
         except RefusedError:
@@ -55,6 +57,11 @@ def resolve_many(
     lines = write_resolved(conn, context, desk, decided)
     counters = count(decided).plus(Counters(skipped=len(orders) - len(decided)))
     return Resolved(counters=counters, lines=lines)
+
+
+def _is_meant(order: Resolution, coupling: Coupling) -> bool:
+    """Say whether the error that the order is about is still the coupling's."""
+    return order.error is None or (coupling.error is not None and coupling.error.number == order.error)
 
 
 def _handling(job: Job, coupling: Coupling, now: datetime) -> Handling:

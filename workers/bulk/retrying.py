@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from messages.commands import Command, RefusalCode, Retry, RetryAll
+from messages.commands import Command, Retry, RetryAll
 from messages.errors import ErrorKind, ErrorReport, ErrorStatus
 from messages.records import RecordRef
 from store import due as due_store
@@ -18,7 +18,7 @@ from workers.bulk.jobs import Step, begin
 from workers.bulk.resolving_many import resolve_many
 from workers.carried import Carried
 from workers.context import Context
-from workers.refusal import RefusedError
+from workers.refusal import no_such
 
 
 def retry_all(conn: Connection, context: Context, command: Command, now: datetime) -> Carried:
@@ -30,8 +30,7 @@ def retry_all(conn: Connection, context: Context, command: Command, now: datetim
     order = command.order
     assert isinstance(order, RetryAll)  # noqa: S101 - the table of handlers says so
     if order.mapping is not None and order.mapping not in context.file.mappings:
-        known = ", ".join(context.file.mappings)
-        raise RefusedError(RefusalCode.NOT_FOUND, f"there is no mapping {order.mapping}; there are: {known}")
+        raise no_such("mapping", order.mapping, context.file.mappings)
     total = error_store.count(conn, _filters(order))
     begin(conn, command, now, mapping=order.mapping, total=total)
     return Carried(result=None)

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from messages.commands import Command, RefusalCode, Synchronize
+from messages.commands import Command, Synchronize
 from store import couplings as coupling_store
 from store.jobs import Counters, Job
 from workers.bulk.counting import count
@@ -15,8 +15,9 @@ from workers.bulk.jobs import Step, begin, finished_line, record_done
 from workers.bulk.resolving_many import resolve_many
 from workers.carried import Carried
 from workers.context import Context
-from workers.refusal import RefusedError
-from workers.resolving import find, resolve_coupling, resolve_one
+from workers.refusal import no_such
+from workers.resolving import resolve_coupling, resolve_one
+from workers.targets import find
 
 
 def synchronize(conn: Connection, context: Context, command: Command, now: datetime) -> Carried:
@@ -30,8 +31,7 @@ def synchronize(conn: Connection, context: Context, command: Command, now: datet
     if order.mapping is None:
         return _one(conn, context, command, order, now)
     if order.mapping not in context.file.mappings:
-        known = ", ".join(context.file.mappings)
-        raise RefusedError(RefusalCode.NOT_FOUND, f"there is no mapping {order.mapping}; there are: {known}")
+        raise no_such("mapping", order.mapping, context.file.mappings)
     total = coupling_store.count_open(conn, order.mapping)
     begin(conn, command, now, mapping=order.mapping, total=total)
     return Carried(result=None)

@@ -6,7 +6,7 @@ command            applies when
 remove_coupling    until the coupling is closed
 retry              an error is open; of a ``no_answer``, an instruction waits for its answer
 synchronize        both records exist
-restore_record     exactly one of them is gone
+restore_record     exactly one of them is gone, of an app that confirms
 delete_record      exactly one of them is gone
 dismiss            an integration error is open
 couple             a record that is not coupled matches several
@@ -23,6 +23,7 @@ from __future__ import annotations
 from messages.errors import ErrorKind, ErrorStatus, Family
 from store.model import CouplingStatus, InstructionState, Sent, Side
 from workers.rules.answers import waiting
+from workers.rules.deletions import tells_keys
 from workers.rules.filters import outside
 from workers.rules.situation import Situation
 
@@ -43,8 +44,9 @@ def applicable(situation: Situation) -> tuple[str, ...]:
     found = []
     if both_exist(situation):
         found.append("synchronize")
-    if gone(situation) is not None:
-        found += ["restore_record", "delete_record"]
+    missing = gone(situation)
+    if missing is not None:
+        found += ["restore_record", "delete_record"] if tells_keys(situation.mapping, missing) else ["delete_record"]
     if is_open:
         found.insert(0 if integration else len(found), "retry")
     found.append("remove_coupling")

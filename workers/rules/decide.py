@@ -53,6 +53,9 @@ from workers.rules.sending import instruct
 from workers.rules.situation import Decision, Finding, Situation, Trouble
 from workers.rules.updates import decide_update
 
+RETRIES = ("retry", "retry_all")
+"""Orders that choose nothing: today's records and policies say what is done."""
+
 
 def decide(situation: Situation) -> Decision:
     """Decide one coupling on its state."""
@@ -77,7 +80,7 @@ def _decide_freely(situation: Situation) -> Decision:
     if failed:
         return _failed(situation, failed)
     if coupling.error is None or situation.ordered is not None:
-        return settle(situation, coupling.error, find(situation, policies=True))
+        return settle(situation, coupling.error, _unless_undone(situation, find(situation, policies=True)))
     return _skip_or_go_on(situation, coupling.error)
 
 
@@ -89,17 +92,15 @@ def confirmed(error: OpenError) -> bool:
 def _hold(situation: Situation, held: str) -> Decision:
     """Nothing is decided while an operator, a brake or the mapping's ``where`` holds the coupling.
 
-    Only that a resolution has failed is told: nothing is under way any more.
+    An open error still tells what an operator would see, and that a resolution has failed: nothing is under way any
+    more. A retry goes on by itself, after the pause.
     """
-    reopened = _unconfirmed(_without(situation, held_by=held))
-    error, decision = reopened.coupling.error, Decision(word="paused", coupling=reopened.coupling, rule=held)
-    if error is None or error is situation.coupling.error:
-        return decision
-    if reopened.ordered is not None:  # a retry goes on by itself, after the pause
-        return msgspec.structs.replace(decision, coupling=_without(situation, held_by=held).coupling)
-    error = msgspec.structs.replace(error, seen=what_is_seen(error, situation), revision=error.revision + 1)
-    coupling = msgspec.structs.replace(reopened.coupling, error=error)
-    return msgspec.structs.replace(decision, coupling=coupling, event=ErrorEvent.UPDATED, error=error)
+    held_back = _without(situation, held_by=held)
+    reopened = _unconfirmed(held_back)
+    error = reopened.coupling.error
+    if error is None or error.status is not ErrorStatus.OPEN or reopened.ordered is not None:
+        return Decision(word="paused", coupling=held_back.coupling, rule=held)
+    return msgspec.structs.replace(_skip(reopened, error), word="paused", rule=held)
 
 
 def _unconfirmed(situation: Situation) -> Situation:
@@ -114,7 +115,7 @@ def _unconfirmed(situation: Situation) -> Situation:
         error, status=ErrorStatus.OPEN, resolution=None, resolved_by=None, awaits=(), seen=""
     )
     refused = any(sent.state is InstructionState.FAILED for sent in situation.coupling.flight)
-    goes_on = error.resolution in ("retry", "retry_all") and error.history and not refused
+    goes_on = error.resolution in RETRIES and error.history and not refused
     ordered = error.history[-1] if goes_on else situation.ordered
     return msgspec.structs.replace(_without(situation, error=reopened), ordered=ordered)
 
@@ -226,6 +227,16 @@ def _still_to_be_chosen(situation: Situation, error: OpenError, finding: Finding
     if trouble is None:
         return not error.contested
     return trouble.kind is ErrorKind.UPDATE_CONFLICT and trouble.contested == error.contested
+
+
+def _unless_undone(situation: Situation, finding: Finding) -> Finding:
+    """A retry decides on today's policies; where they ask for nothing, a choice that was refused is still not done."""
+    error, ordered = situation.coupling.error, situation.ordered
+    if error is None or error.kind is not ErrorKind.APPLY_FAILED or error.failed is None or finding.trouble is not None:
+        return finding
+    if ordered is None or ordered.command not in RETRIES or not _still_to_be_chosen(situation, error, finding):
+        return finding
+    return msgspec.structs.replace(finding, word="error", trouble=_refusal(error.failed), notes=())
 
 
 def _skip(situation: Situation, error: OpenError, finding: Finding | None = None) -> Decision:

@@ -23,7 +23,7 @@ from messages.errors import ErrorKind
 from messages.instructions import Action, Reason
 from messages.values import Value, same
 from store.model import Form, Image, Sent, Side
-from workers.mapping import DeletionRule
+from workers.mapping import Confirms, DeletionRule, Mapping
 from workers.rules.differences import FieldState
 from workers.rules.forms import agree
 from workers.rules.sending import Writes, forms, instruct, own_names, write_to
@@ -43,11 +43,16 @@ def decide_deletion(situation: Situation, gone: Side, *, policies: bool) -> Find
     if policy is DeletionRule.UNCOUPLE:
         apart = tuple(image.record for image in situation.images)
         return Finding(word="uncoupled", rule="on_deletion=uncouple", close=True, apart=apart)
-    if policy is DeletionRule.RESTORE and mapping.direction.flows_from(gone.other):
+    if policy is DeletionRule.RESTORE and mapping.direction.flows_from(gone.other) and tells_keys(mapping, gone):
         return restore(situation, gone, Reason.RESTORE)
     if policy is DeletionRule.DELETE and mapping.direction.flows_from(gone) and untouched(situation, gone.other):
         return delete(situation, gone.other)
     return Finding(word="conflict", trouble=Trouble(kind=ErrorKind.DELETION_CONFLICT))
+
+
+def tells_keys(mapping: Mapping, side: Side) -> bool:
+    """Say whether the app on ``side`` ever says which key it gave to what it was to create."""
+    return mapping.app(side).confirms is not Confirms.NONE
 
 
 def unsent(situation: Situation, gone: Side) -> bool:

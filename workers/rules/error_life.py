@@ -121,7 +121,7 @@ def _in_trouble(situation: Situation, error: OpenError | None, trouble: Trouble,
             number=error.number,
             opened_at=error.opened_at,
             revision=error.revision + seen_anew,
-            attempts=error.attempts + fresh.attempts,
+            attempts=error.attempts + (0 if trouble.failed == error.failed else fresh.attempts),
             history=error.history,
         )
         if not seen_anew:

@@ -12,7 +12,7 @@ from messages.records import RecordRef
 from messages.values import add, is_number, same
 from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, Sent
 from workers.mapping import Confirms
-from workers.rules.answers import Answer, follow, waiting
+from workers.rules.answers import WAITING, Answer, follow, waiting
 from workers.rules.desk import Desk, Instructed, SenderFaultError, Touch, normalized, overtaken_line, take_answer
 from workers.rules.failures import Patience
 from workers.rules.images import Order, Written, fold_assumed, fold_gone, fold_read, fold_written, note_written
@@ -101,6 +101,7 @@ def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applie
         touches += _overtaken(desk, record, sent, order)
         desk.images[record] = _written(desk.image(record), sent, applied, order)
     if coupling.status is CouplingStatus.CLOSED:
+        _close_book(desk, coupling, replace(sent, state=InstructionState.APPLIED))
         desk.apart += [(coupling.mapping, record)] if sent.action is Action.CREATE else []
         return [*touches, *_also(desk, record, applied.id)]
     last, mapping = coupling.last.get(sent.side), desk.file.mappings.get(coupling.mapping)
@@ -109,6 +110,14 @@ def _answered_before(desk: Desk, coupling: Coupling, sent: Sent, applied: Applie
         desk.put(followed)
         touches += normalized(desk, followed, record, fields)
     return [*touches, *_also(desk, record, applied.id)]
+
+
+def _close_book(desk: Desk, coupling: Coupling, answered: Sent) -> None:
+    """The answer to an instruction that was in flight when its coupling was removed: it is in flight no more."""
+    told = {one.id for _, one in desk.answered}
+    was_waiting = desk.instructed[answered.id].sent.state in WAITING
+    if coupling.status is CouplingStatus.CLOSED and was_waiting and answered.id not in told:
+        desk.answered.append((coupling.id, answered))
 
 
 def _overtaken(desk: Desk, record: RecordRef, sent: Sent, order: Order) -> list[Touch]:
@@ -158,6 +167,8 @@ def lay_failed(desk: Desk, failed: Failed, instructed: Instructed, patience: Pat
     record = instructed.sent.record
     if sent is None or coupling.status is CouplingStatus.CLOSED:
         _take_back(desk, coupling, instructed.sent, failed)
+        refused = replace(instructed.sent, state=InstructionState.FAILED, code=failed.code, words=failed.detail)
+        _close_book(desk, coupling, refused)
         return [Touch(record=record, word="stale", event=failed.id, instruction=failed.instruction)]
     if mapping is None:
         refusal = give_up(coupling, desk.image(record), sent, failed)

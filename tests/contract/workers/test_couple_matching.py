@@ -480,7 +480,10 @@ def one_of_many(side: Callable[..., Change], key: int, number: int) -> Change:
 
 
 REFUSED = {
-    "there is no mapping custmer; there are: customer, vendor": (RefusalCode.NOT_FOUND, "custmer"),
+    "there is no mapping custmer (did you mean 'customer'?); there are: customer, vendor": (
+        RefusalCode.NOT_FOUND,
+        "custmer",
+    ),
     "contact has nothing to match by": (RefusalCode.NOT_APPLICABLE, "contact"),
 }
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from messages.changes import Operation
-from messages.commands import Done, Keep, Order, Pause, RefusalCode, Refused, Resume
+from messages.commands import Done, Keep, Order, Pause, RefusalCode, Refused, Resume, Synchronize
 from messages.outcomes import FailureCode
 from tests.contract.workers.by_hand import ByHand, applied, by_hand, change, couple, refused
 
@@ -191,7 +191,7 @@ def test_a_second_pause_says_who_was_first(hands: ByHand, order: Pause) -> None:
     done(hands, order)
     refusal = hands.refusal(order)
     assert refusal.code is RefusalCode.NOT_APPLICABLE
-    assert "since 2026-03-01 12:00:00+00:00 by ops/jane" in refusal.detail
+    assert "since 2026-03-01 12:00:00Z by ops/jane" in refusal.detail
 
 
 @pytest.mark.parametrize("order", ENDS.values())
@@ -207,3 +207,20 @@ def test_the_same_pause_twice_is_one(hands: ByHand) -> None:
     first = hands.order(MAPPING, "p1")
     assert not isinstance(first, Refused)
     assert hands.order(MAPPING, "p1") == first
+
+
+def test_an_open_error_tells_what_changes_under_a_pause(hands: ByHand) -> None:
+    """A choice that was made before would not be stale afterwards, and overwrite what nobody has seen."""
+    hands.say(change("bc/customer/1", 2, UPDATE, name="left"), change("sales/account/9", 2, UPDATE, title="right"))
+    (before,) = hands.known_errors()
+    hands.order(Pause(mapping="customer"))
+
+    hands.say(change("sales/account/9", 3, UPDATE, title="newer"))
+
+    (after,) = hands.known_errors()
+    assert (after.error, after.revision) == (before.error, before.revision + 1)
+    assert after.actions == ("remove_coupling",)
+    hands.order(Resume(mapping="customer"))
+    answer = hands.order(Synchronize(error=after.error, revision=before.revision, keep=Keep.LEFT))
+    assert isinstance(answer, Refused)
+    assert answer.code is RefusalCode.STALE

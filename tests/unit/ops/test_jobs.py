@@ -90,3 +90,18 @@ def test_an_unknown_job_is_refused_in_words(worked: World) -> None:
     """If it failed, a program could take nothing for a job without lines."""
     assert "no job 9" in worked.json("jobs", "9", exit_code=1)["error"]
     assert worked.run("jobs", "9").exit_code == 1
+
+
+def test_a_value_typed_for_a_sensitive_field_is_masked(world: World) -> None:
+    """If it failed, what `show` masks would stand in plain sight under its job."""
+    config = world.folder / "recouple.toml"
+    config.write_text(f'{config.read_text()}\n[[mappings.fields]]\nleft = "iban"\nright = "iban"\nsensitive = true\n')
+    body = '{"error": 12, "values": {"name": "Ulm", "iban": "DE00"}}'
+    typed = Job(command="c1", name="synchronize", by="ops/jane", mapping="customer", body=body, started_at=NOW, done=1)
+    store = open_store(world.settings.store_url)
+    with store.transaction() as conn:
+        job_store.insert(conn, typed)
+    store.close()
+    assert world.json("jobs", "1")["data"]["values"] == {"name": "Ulm", "iban": "***"}
+    config.unlink()
+    assert "DE00" not in world.run("jobs", "1", "--json").output

@@ -1,0 +1,65 @@
+"""A mapping that has left the file: its couplings and errors can still be ended, and nothing of them is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from messages.changes import Operation
+from messages.commands import Dismiss, Done, RefusalCode, Refused, RemoveCoupling, Retry
+from messages.errors import ErrorStatus
+from messages.outcomes import FailureCode
+from tests.contract.workers.by_hand import ByHand, by_hand, change, refused
+
+FILE = """
+[apps.bc]
+[apps.sales]
+[[mappings]]
+name = "customer"
+left = "bc/customer"
+right = "sales/account"
+[[mappings.fields]]
+left = "name"
+right = "title"
+"""
+
+
+@pytest.fixture
+def hands(store_url: str) -> Iterator[ByHand]:
+    """An app has refused an instruction; then the mapping is taken out of the file."""
+    with by_hand(store_url, FILE) as hands:
+        hands.say(change("bc/customer/1", 1, name="a"), change("sales/account/9", 1, title="a"))
+        hands.couple("bc/customer/1", "sales/account/9")
+        hands.say(change("bc/customer/1", 2, Operation.UPDATE, name="secret"))
+        hands.say(refused(hands.instruction(), FailureCode.VALIDATION_FAILED))
+        hands.now += timedelta(seconds=1)
+        hands.context = replace(hands.context, file=replace(hands.context.file, mappings={}))
+        yield hands
+
+
+@pytest.mark.parametrize("order", [RemoveCoupling, Dismiss])
+def test_what_is_left_of_it_can_be_ended(hands: ByHand, order: type[RemoveCoupling | Dismiss]) -> None:
+    """Its errors would stand in every list for ever."""
+    (told,) = hands.known_errors()
+
+    answer = hands.order(order(error=told.error))
+
+    assert isinstance(answer, Done)
+    (told,) = hands.known_errors()
+    assert (told.status, told.resolved_by) == (ErrorStatus.RESOLVED, "ops/jane")
+    assert told.left is not None
+    assert told.left.fields == {}
+
+
+def test_nothing_else_applies(hands: ByHand) -> None:
+    """It would be decided without fields and policies."""
+    (told,) = hands.known_errors()
+
+    answer = hands.order(Retry(error=told.error))
+
+    assert isinstance(answer, Refused)
+    assert answer.code is RefusalCode.NOT_APPLICABLE
+    assert "which the mapping file does not have any more" in answer.detail
