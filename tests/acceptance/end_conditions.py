@@ -17,9 +17,8 @@ from workers.mapping import MappedField
 
 Row: TypeAlias = dict[str, Any]
 
-KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent, tables.records.c.image)
-"""Where a value is kept that no app has any more: errors with both images, the log, the decisions, and the last image
-of a record that is deleted."""
+KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent)
+"""Where a value is kept that no app has any more: errors with both images, the log, and the decisions."""
 
 
 def check(world: RandomWorld) -> Counter[str]:

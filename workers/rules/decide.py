@@ -67,7 +67,9 @@ def decide(situation: Situation) -> Decision:
     error = coupling.error
     if error is not None and (error.kind is ErrorKind.NO_ANSWER or confirmed(error)):
         return _answered(situation, error)
-    held = situation.paused or ("where" if outside(situation.mapping, situation.images) is not None else None)
+    over = all(image.exists is False for image in situation.images)  # there is nothing left to be kept apart
+    out = not over and outside(situation.mapping, situation.images) is not None
+    held = situation.paused or ("where" if out else None)
     if held is not None:
         return _hold(situation, held)
     return _decide_freely(_unconfirmed(_without(situation, held_by=None)))

@@ -4,7 +4,8 @@
 policy    only if                                    then
 ========= ========================================== =====================================================
 manual                                               ``deletion_conflict``
-restore   the mapping flows towards S                create on S: O's values over S's last image
+restore   the mapping flows towards S, whose app     create on S: O's values over S's last image
+          confirms what it does
 delete    the mapping flows towards O, and no        delete on O
           mapped field of O, of any direction,
           differs from base (R10)

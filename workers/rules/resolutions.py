@@ -102,7 +102,9 @@ def _remove(situation: Situation, _order: Resolution) -> Decision:
 
 
 def _dismiss(situation: Situation, _order: Resolution) -> Decision:
-    cleared = msgspec.structs.replace(situation.coupling, error=None)
+    coupling = situation.coupling
+    keep = None if coupling.based else coupling.keep  # what ``couple`` ordered has been tried, and is given up
+    cleared = msgspec.structs.replace(coupling, error=None, keep=keep)
     return _over(situation, Decision(word="done", coupling=cleared, rule="dismiss"))
 
 

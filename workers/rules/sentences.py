@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from messages.errors import ErrorKind
+from messages.instructions import Reason
 from store.model import Form, OpenError, Side
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
@@ -77,7 +78,9 @@ def _failure(situation: Situation, error: OpenError) -> str:
             "known. See that its connector runs: a late answer settles this error, and retry asks once more."
         )
     said = f": {_words(situation, error)}" if error.words else ""
-    return f"{app} refused to {failed.action} {record} ({error.code}){said}. Put the cause right in {app}, then retry."
+    again = "choose once more: synchronize" if failed.reason is Reason.SYNCHRONIZE else "retry"
+    refused = f"{app} refused to {failed.action} {record} ({error.code}){said}"
+    return f"{refused}. Put the cause right in {app}, then {again}."
 
 
 def _words(situation: Situation, error: OpenError) -> str:

@@ -34,11 +34,22 @@ from store import records as record_store
 from store.couplings import Standing
 from store.due import Due, DueKind
 from store.model import InstructionState
-from tests.contract.workers.by_hand import ByHand, applied, by_hand, change, gone, refused
+from tests.contract.workers.by_hand import ByHand, applied, by_hand, change, couple, gone, refused
 from workers.mapping_file import parse_mapping_file
 
 UPDATE = Operation.UPDATE
 LEFT, RIGHT = "bc/customer/1", "sales/account/9"
+FILTERED = """
+[[mappings]]
+name = "client"
+left = "bc/client"
+right = "sales/client"
+on_deletion = "delete"
+where = [{ side = "left", field = "country", is = "=", value = "DE" }]
+[[mappings.fields]]
+left = "name"
+right = "name"
+"""
 PARTS = """
 [[mappings]]
 name = "part"
@@ -107,7 +118,7 @@ right = "name"
 @pytest.fixture
 def hands(store_url: str) -> Iterator[ByHand]:
     """Nothing is there yet."""
-    with by_hand(store_url, MAPPING_FILE + PARTS) as hands:
+    with by_hand(store_url, MAPPING_FILE + PARTS + FILTERED) as hands:
         yield hands
 
 
@@ -320,3 +331,26 @@ def test_a_retry_of_a_refused_choice(hands: ByHand, order: str) -> None:
     done(hands, Synchronize(error=error.error, keep=Keep.LEFT))
     hands.say(applied(hands.instruction(), 5))
     assert [told.status for told in hands.known_errors()] == [ErrorStatus.RESOLVED]
+
+
+def test_a_dismissed_keep(hands: ByHand) -> None:
+    """A user's edit would be overwritten by what an operator ordered long ago, and has given up."""
+    hands.say(change(LEFT, 1, name="a", city="b", points=1), change(RIGHT, 1, title="z", town="b", score=1))
+    done(hands, couple(LEFT, RIGHT, keep=Keep.LEFT))
+    hands.say(refused(hands.instruction(), FailureCode.VALIDATION_FAILED))
+    (error,) = hands.known_errors()
+    done(hands, Dismiss(error=error.error))
+    hands.say(change(RIGHT, 2, UPDATE, title="an edit"))
+    assert hands.instructions() == []
+    assert [told.kind for told in hands.known_errors()] == [ErrorKind.APPLY_FAILED, ErrorKind.UPDATE_CONFLICT]
+
+
+def test_both_gone_outside_of_where(hands: ByHand) -> None:
+    """The coupling would stay, and a record entered anew under the old key be deleted for what happened before."""
+    hands.say(change("bc/client/1", 1, name="a", country="DE"), change("sales/client/9", 1, name="a"))
+    hands.couple("bc/client/1", "sales/client/9")
+    hands.say(change("bc/client/1", 2, UPDATE, country="CH"))
+    hands.say(gone("bc/client/1", 3), gone("sales/client/9", 3))
+    assert [pair[2] for pair in hands.pairs()] == [Standing.CLOSED]
+    hands.say(change("bc/client/1", 4, name="a", country="DE"))
+    assert hands.instructions() == []
