@@ -167,7 +167,9 @@ def test_several_mappings_fit(hands: ByHand) -> None:
 
 
 NOT_FITTING = {
-    "there is no mapping custmer; there are: customer, prospect": couple("bc/customer/1", "sales/account/9", "custmer"),
+    "there is no mapping custmer (did you mean 'customer'?); there are: customer, prospect": couple(
+        "bc/customer/1", "sales/account/9", "custmer"
+    ),
     "no mapping ties bc/customer and sales/supplier": couple("bc/customer/1", "sales/supplier/9"),
     "no mapping ties bc/customer and sales/account": couple("bc/customer/1", "sales/account/9", "vendor"),
     "no mapping ties bc/customer and bc/customer": couple("bc/customer/1", "bc/customer/2"),
