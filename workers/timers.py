@@ -96,6 +96,7 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
     images = record_store.lock(conn, {rows[name].sent.record for name in published if rows[name].sent.record.key})
     numbers = {item.coupling for item in items if item.coupling} | {row.coupling_id for row in rows.values()}
     desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys(), numbers).values())
+    due_store.put(conn, [replace(item, due_at=now + PUT_OFF) for item in items if _has_no_mapping(desk, item)])
     touches: list[Touch] = []
     for name in published:
         applied = Applied(app=rows[name].app, id=f"published-{name}", instruction=name)
@@ -107,6 +108,14 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
     desk.decide.update(dict.fromkeys(waking))
     desk.woken.update(waking)
     return write_desk(conn, context, desk, [*silent, *decide_touched(conn, desk)], touches)
+
+
+def _has_no_mapping(desk: Desk, item: Due) -> bool:
+    """A mapping may be out of the file for a while; what is due under it waits until it is back."""
+    coupling = desk.couplings.get(item.coupling or 0)
+    if coupling is None or coupling.status is CouplingStatus.CLOSED:
+        return False
+    return item.kind in (DueKind.WAKE, DueKind.ANSWER) and coupling.mapping not in desk.file.mappings
 
 
 def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetime) -> None:

@@ -9,10 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from messages.changes import Operation
-from messages.commands import Dismiss, Done, RefusalCode, Refused, RemoveCoupling, Retry
+from messages.commands import Dismiss, Done, Pause, RefusalCode, Refused, RemoveCoupling, Resume, Retry
 from messages.errors import ErrorStatus
 from messages.outcomes import FailureCode
 from tests.contract.workers.by_hand import ByHand, by_hand, change, refused
+from workers.mapping_file import parse_mapping_file
+from workers.timers import PUT_OFF
 
 FILE = """
 [apps.bc]
@@ -63,3 +65,22 @@ def test_nothing_else_applies(hands: ByHand) -> None:
     assert isinstance(answer, Refused)
     assert answer.code is RefusalCode.NOT_APPLICABLE
     assert "which the mapping file does not have any more" in answer.detail
+
+
+def test_what_was_to_be_decided_waits_for_the_mapping(hands: ByHand) -> None:
+    """A mapping that is taken out of the file for an hour would forget what it had promised to make up for."""
+    whole, without = replace(hands.context, file=parse_mapping_file(FILE, "recouple.toml")), hands.context
+    hands.context = whole
+    (told,) = hands.known_errors()
+    hands.order(Dismiss(error=told.error))
+    hands.order(Pause(mapping="customer"))
+    hands.say(change("bc/customer/1", 3, Operation.UPDATE, name="later"))
+    hands.order(Resume(mapping="customer"))
+    hands.context = without
+    hands.do_due_work()
+
+    hands.context = whole
+    hands.now += PUT_OFF
+    hands.do_due_work()
+
+    assert hands.instruction().fields == {"title": "later"}
