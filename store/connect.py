@@ -77,8 +77,10 @@ class Store:
             StoreNotReadyError: it was not.
             StoreUnavailableError: the database is away.
         """
-        with self.reading() as connection:
-            revision = current_revision(connection)
+        revision = None
+        if not self._is_missing_file():  # to look at it would make an empty one
+            with self.reading() as connection:
+                revision = current_revision(connection)
         if revision == head_revision():
             return
         if revision is None:
@@ -87,6 +89,10 @@ class Store:
             f"the store {self.url} is at revision {revision}, this version of Recouple needs {head_revision()}: "
             "run `recouple setup`; if that does not help, the store was made by a newer version, use that one"
         )
+
+    def _is_missing_file(self) -> bool:
+        name = self._engine.url.database or ""
+        return self.dialect == "sqlite" and not name.startswith("file:") and not Path(name).exists()
 
     def close(self) -> None:
         """Close all connections."""

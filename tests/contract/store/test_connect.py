@@ -160,3 +160,14 @@ def test_a_database_error_shows_no_values(shared_store: Store) -> None:
     with pytest.raises(DBAPIError) as caught, shared_store.transaction() as connection:
         connection.execute(text("SELECT CAST(:value AS text) / 2"), {"value": "confidential"})
     assert "confidential" not in str(caught.value)
+
+
+def test_looking_at_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    """Whoever runs ``recouple errors`` in the wrong folder would leave an empty store behind."""
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    with pytest.raises(StoreNotReadyError, match="run `recouple setup`"):
+        store.check_ready()
+
+    store.close()
+    assert list(tmp_path.iterdir()) == []
