@@ -13,7 +13,7 @@ import msgspec
 
 from messages.values import Value, is_number
 from store.model import Side
-from workers.mapping import Confirms, DeletionRule, Direction, MappedField, Mapping, UpdateRule
+from workers.mapping import Confirms, DeletionRule, Direction, MappedField, Mapping, Ordering, UpdateRule
 from workers.mapping_raw import Section
 from workers.spelling import did_you_mean
 
@@ -62,10 +62,10 @@ def _confirmed(mapping: Mapping) -> Iterator[str]:
 
 def _deletes_safely(mapping: Mapping) -> Iterator[str]:
     if mapping.on_deletion is DeletionRule.DELETE:
-        for app in _unchecked_apps(mapping):
+        for app, why in _unchecked_apps(mapping):
             yield (
                 f"on_deletion = 'delete' could delete a record that was changed meanwhile, because {app!r} does not "
-                "check versions (checks_version = false)"
+                f"check versions ({why})"
             )
 
 
@@ -142,11 +142,8 @@ def _arithmetic_needs_numbers(mapping: Mapping, field: MappedField) -> Iterator[
     if field.values is not None or field.reference is not None:
         yield f"on_conflict = '{rule}' is for plain numbers, without values and reference"
     if rule is UpdateRule.ADD:
-        for app in _unchecked_apps(mapping):
-            yield (
-                f"on_conflict = 'add' could count a change twice, because {app!r} does not check versions "
-                "(checks_version = false)"
-            )
+        for app, why in _unchecked_apps(mapping):
+            yield f"on_conflict = 'add' could count a change twice, because {app!r} does not check versions ({why})"
 
 
 FIELD_CHECKS: tuple[Callable[[Mapping, MappedField], Iterator[str]], ...] = (
@@ -199,9 +196,14 @@ def _rule(mapping: Mapping, field: MappedField) -> UpdateRule:
     return field.on_conflict or mapping.on_update_conflict
 
 
-def _unchecked_apps(mapping: Mapping) -> list[str]:
+def _unchecked_apps(mapping: Mapping) -> Iterator[tuple[str, str]]:
+    """Yield the apps that cannot refuse what rests on an older record, and why; a time is no version to be checked."""
     apps = {mapping.left_app.name: mapping.left_app, mapping.right_app.name: mapping.right_app}
-    return [name for name, app in apps.items() if not app.checks_version]
+    for name, app in apps.items():
+        if not app.checks_version:
+            yield name, "checks_version = false"
+        elif app.order is Ordering.TIME:
+            yield name, "order = 'time'"
 
 
 def _doubles(values: Iterable[Value]) -> list[tuple[int, int]]:

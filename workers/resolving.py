@@ -1,7 +1,7 @@
 """The commands that settle one error, or one coupling: find it, lock it, decide by the pure rules, write it.
 
-The preview of the command line finds what is meant (``targets``) and decides in the same way, so that it shows what would
-happen.
+The preview of the command line finds what is meant (``targets``) and decides in the same way, so that it shows what
+would happen.
 """
 
 from __future__ import annotations

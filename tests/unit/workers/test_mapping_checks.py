@@ -18,6 +18,11 @@ from tests.unit.workers.mapping_samples import (
 )
 from workers.mapping_file import parse_mapping_file
 
+TIMED = """
+[apps.timed]
+order = "time"
+"""
+
 FAULTS = {
     # a mapping
     "two of one name": (
@@ -35,6 +40,16 @@ FAULTS = {
         APPS + HEAD.replace("bc/", "careless/") + "on_deletion = 'delete'" + NAME,
         PLACE,
         "'careless' does not check versions",
+    ),
+    "deletion by time": (
+        APPS + TIMED + HEAD.replace("sales/", "timed/") + "on_deletion = 'delete'" + NAME,
+        PLACE,
+        "'timed' does not check versions (order = 'time')",
+    ),
+    "sums by time": (
+        APPS + TIMED + HEAD.replace("bc/", "timed/") + NAME + "on_conflict = 'add'",
+        FIRST,
+        "'timed' does not check versions (order = 'time')",
     ),
     "a silent app, two-way": (APPS + HEAD.replace("sales/", "silent/") + NAME, PLACE, "write direction = 'to_right'"),
     "a silent app as source": (
