@@ -165,7 +165,7 @@ def _result(situation: Situation, decision: Decision) -> dict[str, Any]:
 
 def _instruction(situation: Situation, sent: Sent) -> dict[str, Any]:
     held = situation.image(sent.side).fields
-    sensitive = {field.on(sent.side) for field in situation.mapping.fields if field.sensitive}
+    sensitive = situation.mapping.sensitive(sent.side)
     values: dict[str, dict[str, Any]] = {}
     for name, then in sent.fields.items():
         pair = {"now": held[name], "then": then} if name in held else {"then": then}

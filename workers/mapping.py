@@ -190,6 +190,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         match_on: Groups of field names (mapping terms) tried in order.
         clock_skew: Two changes closer than this have no newest.
         where: Conditions that hold for every record that is kept in step; all of those of its side.
+        also_sensitive: Per side, names that this mapping does not map and another mapping of the table calls sensitive.
         max_deletes_per_minute, max_creates_per_minute: Towards either app; beyond, the mapping is paused. 0: no limit.
     """
 
@@ -209,6 +210,7 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     where: tuple[Condition, ...] = ()
     max_deletes_per_minute: int = 100
     max_creates_per_minute: int = 1000
+    also_sensitive: dict[Side, frozenset[str]] = {}
 
     def table(self, side: Side) -> Table:
         """The table on ``side``."""
@@ -217,6 +219,11 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def app(self, side: Side) -> App:
         """The app on ``side``."""
         return self.left_app if side is Side.LEFT else self.right_app
+
+    def sensitive(self, side: Side) -> frozenset[str]:
+        """The fields of the record on ``side`` that are shown to nobody, by the app's own names."""
+        own = frozenset(field.on(side) for field in self.fields if field.sensitive)
+        return own | self.also_sensitive.get(side, frozenset())
 
 
 class MappingFile(msgspec.Struct, frozen=True, kw_only=True, dict=True):

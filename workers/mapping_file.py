@@ -31,6 +31,7 @@ from workers.mapping import (
 )
 from workers.mapping_checks import Draft, check_drafts
 from workers.mapping_raw import Faults, Section
+from workers.mapping_sensitive import spread_sensitivity
 from workers.mapping_where import read_where
 from workers.spelling import did_you_mean
 
@@ -90,7 +91,7 @@ def parse_mapping_file(text: str, name: str) -> MappingFile:
     check_drafts(drafts)
     if faults:
         raise MappingFileError(name, tuple(faults))
-    return MappingFile(apps=apps, mappings={draft.mapping.name: draft.mapping for draft in drafts})
+    return MappingFile(apps=apps, mappings=spread_sensitivity([draft.mapping for draft in drafts]))
 
 
 def _read_apps(tables: dict[str, Any] | None, faults: Faults) -> dict[str, App]:

@@ -97,7 +97,7 @@ def delete(situation: Situation, side: Side) -> Finding:
     """Delete the living record too; what it held is kept with the instruction, and told in the log (R11)."""
     held = situation.image(side).fields
     sent = instruct(situation, side, Action.DELETE, Reason.DELETE, fields={}, removed=held)
-    sensitive = {field.on(side) for field in situation.mapping.fields if field.sensitive}
+    sensitive = situation.mapping.sensitive(side)
     shown = {name: MASK if name in sensitive else value for name, value in held.items()}
     note = Note(word="resolved", record=sent.record, rule="deleted", detail="it held", values=shown)
     return Finding(word="resolved", rule="on_deletion=delete", send=(sent,), notes=(note,))

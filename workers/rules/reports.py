@@ -118,7 +118,7 @@ def _side(situation: Situation, side: Side) -> ErrorSide | None:
 
 def masked(mapping: Mapping, side: Side, image: Image) -> dict[str, Value]:
     """Return the fields of ``image`` with those that are sensitive masked."""
-    sensitive = {field.on(side) for field in mapping.fields if field.sensitive}
+    sensitive = mapping.sensitive(side)
     return {name: MASK if name in sensitive else value for name, value in image.fields.items()}
 
 

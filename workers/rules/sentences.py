@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from messages.errors import ErrorKind
 from messages.instructions import Reason
+from messages.values import Known, Value
 from store.model import Form, OpenError, Side
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
@@ -85,16 +86,22 @@ def _failure(situation: Situation, error: OpenError) -> str:
 
 def _words(situation: Situation, error: OpenError) -> str:
     """The app's own words; a sensitive value that they quote is masked."""
-    words, written = error.words, {} if error.failed is None else error.failed.fields
-    for field in situation.mapping.fields:
-        if not field.sensitive:
-            continue
-        form = situation.coupling.base.get(field.name, Form())
-        images = (situation.left.fields.get(field.left), situation.right.fields.get(field.right))
-        for value in (form.left, form.right, *images, *(written.get(name) for name in (field.left, field.right))):
-            if isinstance(value, (str, int, Decimal)) and str(value):
-                words = words.replace(str(value), MASK)
+    words = error.words
+    for value in _sensitive_values(situation, {} if error.failed is None else error.failed.fields):
+        if isinstance(value, (str, int, Decimal)) and str(value):
+            words = words.replace(str(value), MASK)
     return words
+
+
+def _sensitive_values(situation: Situation, written: dict[str, Value]) -> Iterator[Known]:
+    """Every value that is not to be shown: of both records, of their base, and of what was written."""
+    for side in Side:
+        for name in situation.mapping.sensitive(side):
+            yield from (situation.image(side).fields.get(name), written.get(name))
+    for field in situation.mapping.fields:
+        if field.sensitive:
+            form = situation.coupling.base.get(field.name, Form())
+            yield from (form.left, form.right)
 
 
 def _name(situation: Situation, side: Side) -> str:

@@ -317,7 +317,7 @@ def test_the_example_is_in_order_and_shows_every_option() -> None:
     file, text = load_mapping_file(path), path.read_text(encoding="utf-8")
 
     assert (list(file.apps), list(file.mappings)) == (["bc", "sales"], ["salesperson", "customer", "contact"])
-    computed = {"left_app", "right_app", "fields"}
+    computed = {"left_app", "right_app", "fields", "also_sensitive"}
     for kind in (App, MappedField, type(file.mappings["customer"])):
         for option in set(kind.__struct_fields__) - computed - ({"name"} if kind is App else set()):
             assert re.search(rf"^{option} = ", text, re.MULTILINE), option
