@@ -69,6 +69,7 @@ class AdapterStage(WatchedStage):
         self.apps = ("bc", "sales")
         self.client = client_of(self.backend.broker_url, self.namespace, ["errors", "dead"])
         self.store = open_store(self.backend.store_url)
+        self._is_open = True
 
     def in_flight(self) -> int:
         """How many couplings wait for an app."""

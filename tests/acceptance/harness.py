@@ -61,6 +61,7 @@ class Stage:
             **environ,
         }
         self.backend, self.apps, self.workers = backend, tuple[str, ...](), list[WorkerProcess]()
+        self._is_open = False
 
     def open(self) -> None:
         """Migrate the store, declare the topology, and connect to both."""
@@ -70,6 +71,7 @@ class Stage:
         watched = [name for name in queues if not name.startswith(("changes.", "commands"))]
         self.client: Client = client_of(self.backend.broker_url, self.namespace, watched)
         self.store: Store = open_store(self.backend.store_url)
+        self._is_open = True
 
     # --- workers
 
@@ -82,12 +84,18 @@ class Stage:
     def close(self) -> None:
         """Stop what still runs; see that every worker left in good order and logged nothing but what is described."""
         codes = [worker.stop() for worker in self.workers if worker.is_running()]
-        self.client.close()
-        self.store.close()
+        self.leave()
         assert set(codes) <= {0}
         for worker in self.workers:
             worker.check_lines()
             assert [line for line in worker.lines if line["event"] in FAULTS] == []
+
+    def leave(self) -> None:
+        """Close what is open; a second time does nothing."""
+        if self._is_open:
+            self._is_open = False
+            self.client.close()
+            self.store.close()
 
     # --- what the apps and the operator say
 
@@ -216,6 +224,7 @@ def open_stage(backend: Backend, folder: Path, mapping: str, environ: Mapping[st
         yield stage
         stage.close()
     finally:
+        stage.leave()
         for worker in stage.workers:
             if worker.is_running():
                 worker.stop()

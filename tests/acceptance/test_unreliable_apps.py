@@ -115,6 +115,7 @@ def test_two_unreliable_apps_end_equal(postgres_url: str, amqp_url: str, tmp_pat
         backend = Backend(stack.enter_context(fresh_database(postgres_url)), amqp_url)
         stage = WatchedStage(backend, tmp_path, APPS + "".join(branch.toml for branch in branches), ENVIRON)
         stack.callback(lambda: remove(amqp_url, topology(stage.namespace, ("bc", "sales"))))
+        stack.callback(stage.leave)
         stage.open()
         stack.callback(lambda: [worker.stop() for worker in stage.workers if worker.is_running()])
         apps = [

@@ -125,6 +125,7 @@ def open_world(places: Places, folder: Path, branches: int, seed: int) -> Iterat
             )
             for name, database in zip(("bc", "sales"), places.databases, strict=True)
         ]
+        stack.callback(stage.leave)
         stage.open()
         stack.callback(lambda: [worker.stop() for worker in stage.workers if worker.is_running()])
         for app in apps:
