@@ -232,8 +232,7 @@ class Engine:
         revision = 0 if error is None else error.revision
         by = Handling(at=self.now, command=name, id=f"c{self.ordered_count}", by="ops/test", revision=revision)
         decision = resolve(situation, what, by)
-        desk.put(decision.coupling)
-        desk.apart.extend((decision.coupling.mapping, record) for record in decision.apart)
+        desk.take(decision)
         self._write(desk, [Decided(situation=situation, decision=decision)], [])
         self._send([(number, sent) for sent in decision.resend])
         return decision
@@ -246,8 +245,7 @@ class Engine:
                 continue
             situation = self._situation(desk, desk.couplings[number])
             decision = decide(situation)
-            desk.put(decision.coupling)
-            desk.apart.extend((decision.coupling.mapping, record) for record in decision.apart)
+            desk.take(decision)
             decided.append(Decided(situation=situation, decision=decision))
         self._write(desk, decided, touches)
 

@@ -39,8 +39,7 @@ def decide_touched(conn: Connection, desk: Desk) -> list[Decided]:
     allowed = brake(conn, desk, [(situation, decide(situation)) for situation in situations])
     decided = [Decided(situation=situation, decision=decision) for situation, decision in allowed]
     for one in decided:
-        desk.put(one.decision.coupling)
-        desk.apart.extend((one.situation.mapping.name, record) for record in one.decision.apart)
+        desk.take(one.decision)
     return decided
 
 

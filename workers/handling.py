@@ -6,6 +6,7 @@ from datetime import datetime
 
 from messages.commands import Command
 from messages.errors import Handling
+from store.jobs import Job
 
 
 def handling_of(command: Command, revision: int, now: datetime, effect: str = "") -> Handling:
@@ -16,6 +17,19 @@ def handling_of(command: Command, revision: int, now: datetime, effect: str = ""
         id=command.id,
         by=named(command.source, command.user_id),
         reason=command.reason,
+        revision=revision,
+        effect=effect,
+    )
+
+
+def handling_of_job(job: Job, revision: int, now: datetime, effect: str = "") -> Handling:
+    """Return the same of a command that is carried out as a job."""
+    return Handling(
+        at=now,
+        command=job.name,
+        id=job.command,
+        by=named(job.by, job.user_id),
+        reason=job.reason,
         revision=revision,
         effect=effect,
     )

@@ -124,10 +124,7 @@ def effect_of(decision: Decision) -> str:
 def write_resolved(conn: Connection, context: Context, desk: Desk, decided: Sequence[Decided]) -> list[Line]:
     """Write what operators resolved, and send once more what they ask once more."""
     for one in decided:
-        number = one.decision.coupling.id
-        desk.put(one.decision.coupling)
-        desk.apart.extend((one.situation.mapping.name, record) for record in one.decision.apart)
-        desk.resend.extend((number, sent) for sent in one.decision.resend)
+        desk.take(one.decision)
     return write_desk(conn, context, desk, decided, [])
 
 

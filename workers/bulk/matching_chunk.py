@@ -9,7 +9,6 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from messages.errors import Handling
 from messages.records import RecordRef
 from messages.values import Value
 from store import couplings as coupling_store
@@ -25,7 +24,7 @@ from workers.bulk.pairing import Found
 from workers.context import Context
 from workers.coupling import end_arrivals
 from workers.deciding import decide_touched
-from workers.handling import named
+from workers.handling import handling_of_job
 from workers.log_lines import Line
 from workers.mapping import Mapping
 from workers.rules.desk import Desk, Touch
@@ -89,8 +88,7 @@ def couple_pairs(chunk: Chunk, desk: Desk, pairs: Sequence[tuple[RecordRef, Reco
         records = [record for record in (coupling.left, coupling.right) if record is not None]
         touches += [Touch(record=one, word="coupled", coupling=coupling.id, rule=mapping.name) for one in records]
     keys = [(mapping.name, record) for pair in pairs for record in pair]
-    by, effect = named(job.by, job.user_id), "coupled by what it matches"
-    ordered = Handling(at=chunk.now, command=job.name, id=job.command, by=by, reason=job.reason, effect=effect)
+    ordered = handling_of_job(job, 0, chunk.now, "coupled by what it matches")
     lines = end_arrivals(conn, context, desk, keys, ordered)
     decided = decide_touched(conn, desk)
     lines += write_desk(conn, context, desk, decided, touches)

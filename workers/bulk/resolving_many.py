@@ -8,7 +8,6 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from messages.errors import Handling
 from store import couplings as coupling_store
 from store import pauses as pause_store
 from store.jobs import Counters, Job
@@ -17,7 +16,7 @@ from workers.brake import brake
 from workers.bulk.counting import count
 from workers.context import Context
 from workers.deciding import Decided, look_at
-from workers.handling import named
+from workers.handling import handling_of_job
 from workers.log_lines import Line
 from workers.refusal import RefusedError
 from workers.resolving import carry_out, write_resolved
@@ -45,11 +44,13 @@ def resolve_many(
     pauses = pause_store.read(conn)
     decided: list[Decided] = []
     for found in look_at(conn, desk, sorted(pairs, key=lambda pair: pair[0].id)):
-        situation = msgspec.structs.replace(found, paused=pauses.of(found.mapping))
-        if not _is_meant(orders[found.coupling.id], found.coupling):
+        order, error = orders[found.coupling.id], found.coupling.error
+        if not _is_meant(order, found.coupling):
             continue
+        situation = msgspec.structs.replace(found, paused=pauses.of(found.mapping))
+        handling = handling_of_job(job, 0 if error is None else error.revision, now)
         try:
-            decided.append(carry_out(situation, orders[situation.coupling.id], _handling(job, situation.coupling, now)))
+            decided.append(carry_out(situation, order, handling))
         except RefusedError:
             continue  # it has been settled, is in flight or is paused: counted as skipped
     braked = brake(conn, desk, [(one.situation, one.decision) for one in decided])
@@ -62,9 +63,3 @@ def resolve_many(
 def _is_meant(order: Resolution, coupling: Coupling) -> bool:
     """Say whether the error that the order is about is still the coupling's."""
     return order.error is None or (coupling.error is not None and coupling.error.number == order.error)
-
-
-def _handling(job: Job, coupling: Coupling, now: datetime) -> Handling:
-    revision = 0 if coupling.error is None else coupling.error.revision
-    by = named(job.by, job.user_id)
-    return Handling(at=now, command=job.name, id=job.command, by=by, reason=job.reason, revision=revision)

@@ -59,7 +59,8 @@ def held_by(situation: Situation) -> str | None:
     """What pauses the coupling: ``mapping <name>``, ``app <name>`` or ``where``."""
     if situation.paused is not None:
         return situation.paused
-    return None if outside(situation.mapping, situation.images) is None else "where"
+    over = all(image.exists is False for image in situation.images)  # there is nothing left to be kept apart
+    return "where" if not over and outside(situation.mapping, situation.images) is not None else None
 
 
 def unanswered(situation: Situation) -> tuple[Sent, ...]:

@@ -45,10 +45,10 @@ from messages.values import same
 from store.model import Coupling, CouplingStatus, InstructionState, OpenError, Sent, Side
 from workers.mapping import Confirms
 from workers.rules.answers import waiting
+from workers.rules.applicability import held_by
 from workers.rules.deletions import decide_creation, decide_deletion
 from workers.rules.differences import take_base
 from workers.rules.error_life import resolved, same_error, settle, what_is_seen
-from workers.rules.filters import outside
 from workers.rules.sending import instruct
 from workers.rules.situation import Decision, Finding, Situation, Trouble
 from workers.rules.updates import decide_update
@@ -67,9 +67,7 @@ def decide(situation: Situation) -> Decision:
     error = coupling.error
     if error is not None and (error.kind is ErrorKind.NO_ANSWER or confirmed(error)):
         return _answered(situation, error)
-    over = all(image.exists is False for image in situation.images)  # there is nothing left to be kept apart
-    out = not over and outside(situation.mapping, situation.images) is not None
-    held = situation.paused or ("where" if out else None)
+    held = held_by(situation)
     if held is not None:
         return _hold(situation, held)
     return _decide_freely(_unconfirmed(_without(situation, held_by=None)))

@@ -23,7 +23,7 @@ from messages.values import Value
 from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, LogWord, Sent, Side
 from workers.mapping import Mapping, MappingFile
 from workers.rules.answers import Answer, Confirmation, confirm
-from workers.rules.situation import Situation
+from workers.rules.situation import Decision, Situation
 from workers.rules.updates import MASK
 
 
@@ -136,6 +136,13 @@ class Desk:
             record = coupling.record(side)
             if record is not None and coupling.id not in self._by_record.setdefault(record, []):
                 self._by_record[record].append(coupling.id)
+
+    def take(self, decision: Decision) -> None:
+        """Lay down what was decided on a coupling: the coupling as it is now, who is apart, what goes out once more."""
+        coupling = decision.coupling
+        self.put(coupling)
+        self.apart += [(coupling.mapping, record) for record in decision.apart]
+        self.resend += [(coupling.id, sent) for sent in decision.resend]
 
     def of(self, record: RecordRef) -> Iterator[tuple[Coupling, Mapping, Side]]:
         """Every open coupling that ``record`` is part of, with its mapping and the record's side."""

@@ -42,7 +42,7 @@ def settle(situation: Situation, error: OpenError | None, finding: Finding) -> D
     if error is None:
         return decision
     if situation.ordered is not None and decision.send:
-        return _resolving(situation, error, situation.ordered, decision)
+        return resolving(situation, error, situation.ordered, decision)
     settled = msgspec.structs.replace(decision, coupling=msgspec.structs.replace(coupling, error=None))
     if situation.ordered is not None:
         return resolved(settled, handled(error, situation.ordered), situation.ordered.command)
@@ -54,13 +54,11 @@ def settle(situation: Situation, error: OpenError | None, finding: Finding) -> D
     return resolved(settled, error, "closed" if finding.close else "converged")
 
 
-def _resolving(situation: Situation, error: OpenError, ordered: Handling, decision: Decision) -> Decision:
+def resolving(situation: Situation, error: OpenError, ordered: Handling, decision: Decision) -> Decision:
     """What was ordered is on its way: the error waits for the apps to confirm it."""
+    awaits = tuple(sent.id for sent in decision.send)
     under_way = msgspec.structs.replace(
-        handled(error, ordered),
-        status=ErrorStatus.RESOLVING,
-        revision=error.revision + 1,
-        awaits=tuple(sent.id for sent in decision.send),
+        handled(error, ordered), status=ErrorStatus.RESOLVING, revision=error.revision + 1, awaits=awaits
     )
     under_way = msgspec.structs.replace(under_way, seen=what_is_seen(under_way, situation))
     coupling = msgspec.structs.replace(decision.coupling, error=under_way)

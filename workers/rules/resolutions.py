@@ -30,7 +30,7 @@ from messages.commands import (
     Retry,
     Synchronize,
 )
-from messages.errors import ErrorEvent, ErrorKind, ErrorStatus, Handling
+from messages.errors import ErrorEvent, ErrorKind, Handling
 from messages.instructions import Reason
 from store.model import Choice, CouplingStatus, OpenError, Side
 from workers.refusal import RefusedError
@@ -39,7 +39,7 @@ from workers.rules.answers import waiting
 from workers.rules.applicability import applicable, gone, held_by, unanswered
 from workers.rules.decide import decide
 from workers.rules.deletions import delete, restore
-from workers.rules.error_life import handled, resolved, settle, what_is_seen
+from workers.rules.error_life import handled, resolved, resolving, settle
 from workers.rules.refusals import go_again
 from workers.rules.sending import answer_due
 from workers.rules.situation import Decision, Finding, Situation
@@ -130,14 +130,9 @@ def _ask_again(situation: Situation, error: OpenError) -> Decision:
         again = msgspec.structs.replace(sent, attempt=sent.attempt + 1)
         coupling, again = go_again(coupling, again, answer_due(situation.mapping, sent.side, situation.now))
         resend.append(again)
-    if ordered is not None:
-        error = handled(error, ordered)
-    under_way = msgspec.structs.replace(error, status=ErrorStatus.RESOLVING, revision=error.revision + 1)
-    under_way = msgspec.structs.replace(under_way, seen=what_is_seen(under_way, situation))
-    coupling = msgspec.structs.replace(coupling, error=under_way)
-    return Decision(
-        word="retried", coupling=coupling, resend=tuple(resend), event=ErrorEvent.UPDATED, error=under_way, rule="retry"
-    )
+    assert ordered is not None  # noqa: S101 - ``resolve`` says who orders
+    decision = Decision(word="retried", coupling=coupling, resend=tuple(resend), rule="retry")
+    return resolving(situation, error, ordered, decision)
 
 
 def _synchronize(situation: Situation, order: Resolution) -> Decision:
