@@ -9,10 +9,11 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import FrameType
+from typing import NamedTuple
 
 import msgspec
 
@@ -85,6 +86,16 @@ class NotSetUpError(Exception):
     """Queues or exchanges are missing; says which, and that ``recouple setup`` makes them."""
 
 
+class Doors(NamedTuple):
+    """How a worker reaches the world; the fault suite puts doors of its own in, through which a process can die."""
+
+    connect: Callable[[str], Broker] = connect
+    open_store: Callable[[str], Store] = open_store
+
+
+DOORS = Doors()
+
+
 def utc_now() -> datetime:
     """The one clock."""
     return datetime.now(UTC)
@@ -130,7 +141,7 @@ def setup(settings: Settings) -> SetupReport:
         store.close()
 
 
-def work(settings: Settings, plan: WorkPlan) -> int:
+def work(settings: Settings, plan: WorkPlan, doors: Doors = DOORS) -> int:
     """Work until SIGTERM or SIGINT, or until everything is drained; return the exit code."""
     set_up_logging(settings.log_format, settings.log_level)
     if plan.processes > 1:
@@ -144,10 +155,12 @@ def work(settings: Settings, plan: WorkPlan) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    return run_worker(settings, plan, threading.Event(), asked)
+    return run_worker(settings, plan, threading.Event(), asked, doors)
 
 
-def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event, asked: Sequence[int] = ()) -> int:
+def run_worker(
+    settings: Settings, plan: WorkPlan, stop: threading.Event, asked: Sequence[int] = (), doors: Doors = DOORS
+) -> int:
     """Run the loops of one process until ``stop`` is set; return the exit code.
 
     Args:
@@ -158,7 +171,7 @@ def run_worker(settings: Settings, plan: WorkPlan, stop: threading.Event, asked:
         MappingFileError: the mapping file is faulty.
     """
     context = context_of(settings)
-    broker, store = connect(settings.broker_url), open_store(settings.store_url)
+    broker, store = doors.connect(settings.broker_url), doors.open_store(settings.store_url)
     _wait_for_the_world(settings, context, store, broker, _ReadyOr(stop, asked))
     place = Workplace(store, context, utc_now)
     idleness, failed = Idleness(), threading.Event()
