@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import docker
 import psycopg
+import pytest
 from amqp.exceptions import AMQPError
 from docker.errors import DockerException
 from kombu.connection import Connection
@@ -25,7 +26,9 @@ from sqlalchemy import make_url
 from testcontainers.core.exceptions import ContainerStartException
 
 from messages.topology import Topology
-from tests.servers import ServerStartError, start_postgresql, start_rabbitmq
+from tests.servers.postgresql import start_postgresql
+from tests.servers.rabbitmq import start_rabbitmq
+from tests.servers.server import Server, ServerStartError
 
 LOCAL_STORE_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 LOCAL_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
@@ -114,6 +117,11 @@ def rabbitmq_at(url: str) -> Service | str:
     return Service(url, str(properties["version"]))
 
 
+def go_without(reason: str) -> NoReturn:
+    """Skip the test that needs what there is not; where ``CI=true`` it fails: there nothing may be left out."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
 def _named(url: str | None, at: Callable[[str], Service | str]) -> Probe:
     def probe() -> Service | str:
         if not url:
@@ -126,16 +134,16 @@ def _named(url: str | None, at: Callable[[str], Service | str]) -> Probe:
     return probe
 
 
-def _started(start: Callable[[], tuple[str, Callable[[], None]]], at: Callable[[str], Service | str]) -> Service | str:
+def _started(start: Callable[[], Server], at: Callable[[str], Service | str]) -> Service | str:
     try:
-        url, stop = start()
+        server = start()
     except ServerStartError as error:
         return str(error)
-    found = at(url)
+    found = at(server.url)
     if isinstance(found, str):
-        stop()
+        server.stop()
         return found
-    return found._replace(stop=stop)
+    return found._replace(stop=server.stop)
 
 
 def _postgresql_container() -> Service | str:
@@ -167,7 +175,7 @@ def imported(module: str) -> Any:
 def _contained(
     make: Callable[[], Any], url_of: Callable[[Any], str], at: Callable[[str], Service | str]
 ) -> Service | str:
-    if not _docker_answers():
+    if not docker_answers():
         return "no Docker engine answers"
     try:
         container = make().start()
@@ -180,7 +188,7 @@ def _contained(
     return found._replace(stop=container.stop)
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
     """Say whether a Docker engine answers.
 
     A client that finds none leaves its socket open in a cycle that is collected at any time later, with a warning that
