@@ -22,7 +22,11 @@ _INSERT = Statement(
     """,
     given="id text, digest text, source text, name text, body text, reason text, user_id text, ordered_at time",
 )
-_EARLIER = Statement("SELECT c.id, c.digest, c.answer FROM {given} JOIN commands c ON c.id = given.id", given="id text")
+_EARLIER = Statement(
+    "SELECT c.id, c.digest, c.answer, c.answered_at FROM {given} JOIN commands c ON c.id = given.id",
+    returns=("answered_at",),
+    given="id text",
+)
 _ANSWER = Statement(
     """
     UPDATE commands SET answer = given.answer, answered_at = given.answered_at FROM {given} WHERE commands.id = given.id
@@ -51,10 +55,11 @@ class Ordered(msgspec.Struct, frozen=True):
 
 
 class ClaimedCommand(msgspec.Struct, frozen=True):
-    """What a command is to us, and the answer that was given to it before, as JSON text."""
+    """What a command is to us, and the answer that was given to it before, as JSON text, and when."""
 
     state: Claim
     answer: str | None = None
+    answered_at: datetime | None = None
 
 
 class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +87,11 @@ def claim(connection: Connection, commands: Sequence[Ordered]) -> list[ClaimedCo
     for command in commands:
         if command.id in new:
             new.remove(command.id)
-            earlier[command.id] = (command.digest, None)
+            earlier[command.id] = (command.digest, ClaimedCommand(Claim.DUPLICATE))
             claims.append(ClaimedCommand(Claim.NEW))
             continue
-        digest, answer = earlier[command.id]
-        claims.append(
-            ClaimedCommand(Claim.DUPLICATE, answer) if digest == command.digest else ClaimedCommand(Claim.REUSED)
-        )
+        digest, duplicate = earlier[command.id]
+        claims.append(duplicate if digest == command.digest else ClaimedCommand(Claim.REUSED))
     return claims
 
 
@@ -113,10 +116,14 @@ def page(connection: Connection, limit: int, after: int = 0) -> list[CommandRow]
     ]
 
 
-def _earlier(connection: Connection, ids: set[str]) -> dict[str, tuple[str, str | None]]:
+def _earlier(connection: Connection, ids: set[str]) -> dict[str, tuple[str, ClaimedCommand]]:
+    """Return the digest of each command that came before, and what it is to us if its digest is the same."""
     if not ids:
         return {}
-    found = {row.id: (row.digest, row.answer) for row in _EARLIER.run(connection, given=[(id_,) for id_ in ids])}
+    found = {
+        row.id: (row.digest, ClaimedCommand(Claim.DUPLICATE, row.answer, row.answered_at))
+        for row in _EARLIER.run(connection, given=[(id_,) for id_ in ids])
+    }
     if len(found) < len(ids):
         raise StoreUnavailableError("a command was deleted while it was claimed; try again")
     return found

@@ -6,15 +6,34 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-_UNAVAILABLE_STATES = ("08", "40", "53", "57", "58", "55P03", "25P03", "25006")
-"""Starts of SQLSTATE: connection, rollback (deadlock), resources, intervention (timeouts), I/O; lock not to be had,
-idle for too long, read-only standby."""
+_POSTGRESQL_SENTENCES = {
+    "08": "the connection to the database was cut; is it up?",
+    "0A000": "the database cannot do this just now: it is a standby, or its tables were just changed; try again",
+    "25006": "the database is read-only; is it a standby? Name the primary in the store URL",
+    "25P03": "the database ended our transaction, which stood idle for too long; try again",
+    "25P04": "the database ended our transaction, which lasted too long; try again",
+    "28": "the database refuses us; check user and password in the store URL",
+    "3D": "there is no such database; check its name in the store URL",
+    "40": "the database made us give way to another transaction; try again",
+    "42501": "we lack a right in the database; grant it to the user of the store URL",
+    "53": "the database lacks a resource that it needs; look at its log",
+    "53100": "the disk of the database is full; make room",
+    "53300": "the database has no connection left for us; raise its max_connections, or run fewer workers",
+    "55P03": "another transaction holds a lock that we need for too long; try again",
+    "57": "the database is shutting down or starting; try again",
+    "58": "the disk of the database fails to read or write; look at its log",
+    "XX001": "the database is damaged; look at its log, restore it from a backup",
+    "XX002": "an index of the database is damaged; look at its log, REINDEX",
+}
+"""What it means and what to do, by SQLSTATE or by its class, its first two characters."""
+
+_TOO_MUCH_STATES = {
+    "53200": "the database ran out of memory over one statement; with less at once it may do it",
+    "57014": "the database took longer than a statement may take; with less at once it may do it",
+}
 
 _UNDEFINED_STATES = ("42P01", "42703")
 """Undefined table and column."""
-
-_REFUSING_STATES = ("28", "3D")
-"""No such user or password, no such database."""
 
 _NOT_READY = "a table or column is missing: run `recouple setup`"
 
@@ -27,11 +46,20 @@ _SQLITE_SENTENCES = {
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; check that the folder exists and may be written",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a backup",
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database; check RECOUPLE_STORE_URL",
+    sqlite3.SQLITE_PERM: "the file may not be opened by this user; change its owner or its mode",
+    sqlite3.SQLITE_PROTOCOL: "too many processes take locks on the file at once; try again",
 }
 
 
 class StoreUnavailableError(Exception):
     """The database is away, out of connections, or made us give way to another transaction: back off, try again."""
+
+
+class TooMuchAtOnceError(StoreUnavailableError):
+    """One statement took the database too long, or too much of its memory: nothing was committed, less may go through.
+
+    It need not be the fault of what was asked: a database that is slow for another reason says the same.
+    """
 
 
 class StoreNotReadyError(Exception):
@@ -56,26 +84,20 @@ def translated(error: DBAPIError) -> StoreUnavailableError | StoreNotReadyError 
     if isinstance(error.orig, sqlite3.Error):
         return _translated_sqlite(error.orig)
     state: str | None = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        lost = isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
-        return (
-            StoreUnavailableError("the database cannot be reached or closed the connection; is it up?")
-            if lost
-            else None
-        )
-    return _translated_state(state)
+    if state is not None:
+        return _translated_state(state)
+    if isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated:
+        return StoreUnavailableError(getattr(error.orig, "sentence", _POSTGRESQL_SENTENCES["08"]))
+    return None
 
 
 def _translated_state(state: str) -> StoreUnavailableError | StoreNotReadyError | None:
-    if state.startswith(_UNDEFINED_STATES):
+    if state in _UNDEFINED_STATES:
         return StoreNotReadyError(_NOT_READY)
-    if state.startswith(_REFUSING_STATES):
-        return StoreUnavailableError(
-            f"the database refuses us (SQLSTATE {state}); check user and name in the store URL"
-        )
-    if state.startswith(_UNAVAILABLE_STATES):
-        return StoreUnavailableError(f"the database gave up the transaction (SQLSTATE {state}); try again")
-    return None
+    if state in _TOO_MUCH_STATES:
+        return TooMuchAtOnceError(f"{_TOO_MUCH_STATES[state]} (SQLSTATE {state})")
+    sentence = _POSTGRESQL_SENTENCES.get(state) or _POSTGRESQL_SENTENCES.get(state[:2])
+    return StoreUnavailableError(f"{sentence} (SQLSTATE {state})") if sentence else None
 
 
 def _translated_sqlite(original: sqlite3.Error) -> StoreUnavailableError | StoreNotReadyError | None:

@@ -14,27 +14,53 @@ from store.documents import Document
 from store.sets import Statement, numbers
 from store.tables import outbox as table
 
+ENOUGH_BYTES = 2 * 1024 * 1024
+"""So much is read into memory at once, whatever the limit; the last message may go beyond."""
+
 _PROPERTIES = Document(Properties)
-_AT_ONCE: Mapping[str, datetime] = MappingProxyType({})
+_NO_TURNS: Mapping[str, datetime] = MappingProxyType({})
 
 _PUT = Statement(
     """
-    INSERT INTO outbox (exchange, routing_key, body, properties, instruction, put_at, leased_until)
-    SELECT exchange, routing_key, body, properties, instruction, {now}, turn FROM {given}
+    INSERT INTO outbox (exchange, routing_key, body, properties, instruction, put_at, leased_until, turn_at)
+    SELECT exchange, routing_key, body, properties, instruction, {now}, turn, turn FROM {given}
     """,
     given="exchange text, routing_key text, body bytes, properties text, instruction text, turn time",
 )
+_FREE = "(leased_until IS NULL OR leased_until <= :now)"
+_ANSWERS = f"FROM outbox WHERE exchange = '' AND {_FREE} ORDER BY id LIMIT"
+_TURNS = f"FROM outbox WHERE exchange <> '' AND turn_at <= :now AND {_FREE} ORDER BY turn_at, id LIMIT"
+_AT_ONCE = f"FROM outbox WHERE exchange <> '' AND turn_at IS NULL AND {_FREE} ORDER BY id LIMIT"
 # The rows are picked first, in a part of its own: PostgreSQL may run a subquery with a limit more than once.
 _CLAIM = Statement(
-    """
+    f"""
     WITH picked AS MATERIALIZED (
-        SELECT id FROM outbox WHERE leased_until IS NULL OR leased_until <= :now ORDER BY id LIMIT :limit
-        {for update skip locked}
+        SELECT * FROM (
+            SELECT 1 AS line, id, length(body) AS bytes {_ANSWERS} :limit {{for update skip locked}}) AS answers
+        UNION ALL SELECT * FROM (
+            SELECT 2 AS line, id, length(body) AS bytes {_TURNS} :half {{for update skip locked}}) AS turns
+        UNION ALL SELECT * FROM (
+            SELECT 3 AS line, id, length(body) AS bytes {_AT_ONCE} :limit {{for update skip locked}}) AS at_once
+        LIMIT :limit
+    ), taken AS (
+        SELECT id, sum(bytes) OVER (ORDER BY line, id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM picked
     )
-    UPDATE outbox SET leased_until = :until FROM picked WHERE outbox.id = picked.id
+    UPDATE outbox SET leased_until = :until FROM taken WHERE outbox.id = taken.id AND taken.before < :enough
     RETURNING outbox.id, exchange, routing_key, body, properties, instruction
     """,
     times=("now", "until"),
+)
+_HAS_READY = Statement(
+    f"SELECT EXISTS (SELECT 1 {_ANSWERS} 1) OR EXISTS (SELECT 1 {_TURNS} 1) OR EXISTS (SELECT 1 {_AT_ONCE} 1) AS found",
+    times=("now",),
+)
+_BACKLOG = Statement(
+    "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE exchange <> '' AND turn_at IS NULL LIMIT :most) AS first"
+)
+_PUT_OFF = Statement(
+    "UPDATE outbox SET leased_until = :until, turn_at = :until WHERE id IN (SELECT id FROM {given})",
+    times=("until",),
+    given="id int",
 )
 _DONE = Statement("DELETE FROM outbox WHERE id IN (SELECT id FROM {given})", given="id int")
 _RELEASE = Statement("UPDATE outbox SET leased_until = NULL WHERE id IN (SELECT id FROM {given})", given="id int")
@@ -55,7 +81,7 @@ class Waiting(msgspec.Struct, frozen=True):
 def put(
     connection: Connection,
     publications: Sequence[tuple[Publication, str | None]],
-    turns: Mapping[str, datetime] = _AT_ONCE,
+    turns: Mapping[str, datetime] = _NO_TURNS,
 ) -> None:
     """Add these, in order, each with the instruction that publishing confirms, if any.
 
@@ -66,9 +92,16 @@ def put(
         _PUT.run(connection, given=[_row(*each, turns) for each in publications])
 
 
-def claim(connection: Connection, limit: int, now: datetime, lease: timedelta) -> list[Waiting]:
-    """Return up to ``limit``, oldest first, that nobody else gets until ``now + lease``."""
-    rows = _CLAIM.run(connection, {"now": now, "until": now + lease, "limit": limit}).all()
+def claim(
+    connection: Connection, limit: int, now: datetime, lease: timedelta, enough_bytes: int = ENOUGH_BYTES
+) -> list[Waiting]:
+    """Return up to ``limit`` that nobody else gets until ``now + lease``; no more once their bodies are as large.
+
+    Answers to commands go before all others: somebody waits for each. What had to wait for its turn fills half of the
+    rest at most, so that neither it nor what goes out at once, oldest first, holds up the other.
+    """
+    given = {"now": now, "until": now + lease, "limit": limit, "half": (limit + 1) // 2, "enough": enough_bytes}
+    rows = _CLAIM.run(connection, given).all()
     return [
         Waiting(
             row.id,
@@ -80,7 +113,7 @@ def claim(connection: Connection, limit: int, now: datetime, lease: timedelta) -
             ),
             row.instruction,
         )
-        for row in sorted(rows, key=lambda row: row.id)
+        for row in sorted(rows, key=lambda row: (row.exchange != "", row.id))
     ]
 
 
@@ -96,14 +129,31 @@ def release(connection: Connection, ids: Collection[int]) -> None:
         _RELEASE.run(connection, given=numbers(ids))
 
 
+def put_off(connection: Connection, ids: Collection[int], until: datetime) -> None:
+    """Let what was not published wait for a later turn, out of the way of all else."""
+    if ids:
+        _PUT_OFF.run(connection, {"until": until}, given=numbers(ids))
+
+
+def has_ready(connection: Connection, now: datetime) -> bool:
+    """Say whether there is anything to be claimed now."""
+    return bool(_HAS_READY.run(connection, {"now": now}).scalar_one())
+
+
+def backlog(connection: Connection, most: int) -> int:
+    """Return how many wait that may go at once, claimed ones too; does not count further than ``most``."""
+    found: int = _BACKLOG.run(connection, {"most": most}).scalar_one()
+    return found
+
+
+def is_empty(connection: Connection) -> bool:
+    """Say whether nothing waits, claimed or to be published later."""
+    return connection.execute(select(table.c.id).limit(1)).first() is None
+
+
 def count(connection: Connection) -> int:
-    """Return how many wait, claimed ones too."""
+    """Return how many wait, claimed ones too; walks through all of them."""
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
-
-
-def oldest(connection: Connection) -> datetime | None:
-    """Return when the first of those that wait was put."""
-    return connection.execute(select(table.c.put_at).order_by(table.c.id).limit(1)).scalar_one_or_none()
 
 
 def _row(publication: Publication, instruction: str | None, turns: Mapping[str, datetime]) -> tuple[object, ...]:

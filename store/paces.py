@@ -22,6 +22,9 @@ _LOCK = Statement(
     returns=("free_at",),
     given="app text",
 )
+_READ = Statement(
+    "SELECT p.app, p.free_at FROM {given} JOIN paces p ON p.app = given.app", returns=("free_at",), given="app text"
+)
 _SAVE = Statement(
     "UPDATE paces SET free_at = given.free_at FROM {given} WHERE paces.app = given.app",
     given="app text, free_at time",
@@ -35,6 +38,11 @@ def lock(connection: Connection, apps: Collection[str], now: datetime) -> dict[s
     given = words(sorted(set(apps)))
     _INSERT_MISSING.run(connection, {"now": now}, given=given)
     return {row.app: row.free_at for row in _LOCK.run(connection, given=given)}
+
+
+def free_at(connection: Connection, apps: Collection[str]) -> dict[str, datetime]:
+    """Return when each of these apps is free; one that was never sent anything is absent. Locks nothing."""
+    return {row.app: row.free_at for row in _READ.run(connection, given=words(apps))} if apps else {}
 
 
 def save(connection: Connection, free: Mapping[str, datetime]) -> None:

@@ -25,7 +25,7 @@ RECORD = "app text, table_name text, key text"
 
 _POSTGRESQL_TYPES = {"text": "text", "int": "bigint", "bool": "boolean", "time": "bigint", "bytes": "text"}
 _POSTGRESQL_VALUES = {"time": "to_timestamp({} / 1e6)", "bytes": "decode({}, 'base64')"}
-_SQLITE_VALUES = {"bytes": "unbase64({})"}  # registered by store.connect
+_SQLITE_VALUES = {"bytes": "unbase64({})"}  # registered by store.sqlite
 _SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _PLACEHOLDER = re.compile(r"\{([a-z_ ]+)\}")

@@ -200,10 +200,26 @@ outbox = Table(
     Column("instruction", Text),
     Column("put_at", UtcDateTime, nullable=False),
     Column("leased_until", UtcDateTime),
+    Column("turn_at", UtcDateTime),
     sqlite_autoincrement=True,
     postgresql_with={"fillfactor": 50},  # every row is changed once, when it is leased
 )
-"""What is committed and still to be published."""
+"""What is committed and still to be published; what has a ``turn_at`` is not published before.
+
+Each row is in one of three indexes, as it is in one of three lines. No condition is on what a lease changes.
+"""
+
+for _name, _columns, _condition in (
+    ("answers", ("id",), "exchange = ''"),
+    ("at_once", ("id",), "turn_at IS NULL AND exchange <> ''"),
+    ("turns", ("turn_at", "id"), "turn_at IS NOT NULL AND exchange <> ''"),
+):
+    Index(
+        f"ix_outbox_{_name}",
+        *(outbox.c[column] for column in _columns),
+        postgresql_where=text(_condition),
+        sqlite_where=text(_condition),
+    )
 
 due = Table(
     "due",
@@ -216,10 +232,13 @@ due = Table(
     Column("instruction", Text, index=True),
     Column("job", NUMBER),
     Column("due_at", UtcDateTime, nullable=False),
-    Index(None, "due_at", "id"),
+    Column("starts", Integer, nullable=False, server_default="0"),
+    Column("taken_until", UtcDateTime),
+    Index(None, "kind", "due_at", "id"),
+    Index("ix_due_held", "mapping", "id", postgresql_where=text("kind = 'held'"), sqlite_where=text("kind = 'held'")),
     sqlite_autoincrement=True,
 )
-"""Work for the timers."""
+"""Work for the timers; ``starts`` counts how often it was begun with care, and not finished yet."""
 
 arrivals = Table(
     "arrivals",
@@ -318,18 +337,3 @@ pauses = Table(
     PrimaryKeyConstraint("scope", "name"),
 )
 """Apps and mappings that are paused; ``error_number`` where the limit of a mapping did it."""
-
-brake_levels = Table(
-    "brake_levels",
-    metadata,
-    Column("mapping", Text),
-    Column("side", Text),
-    Column("action", Text),
-    Column("level", NUMBER, nullable=False),
-    Column("measured_at", UtcDateTime, nullable=False),
-    PrimaryKeyConstraint("mapping", "side", "action"),
-)
-"""How many deletions and creations of a minute's allowance are used up, in thousandths."""
-
-paces = Table("paces", metadata, Column("app", Text, primary_key=True), Column("free_at", UtcDateTime, nullable=False))
-"""When an app with a limit of instructions per second may be sent the next one."""

@@ -19,6 +19,7 @@ from store import due as due_store
 from store import errors as error_store
 from store import outbox as outbox_store
 from store import pauses as pause_store
+from store.due import Due, DueKind
 from store.pauses import Scope
 from workers.carried import Carried
 from workers.context import Context
@@ -66,7 +67,8 @@ def resume(conn: Connection, context: Context, command: Command, now: datetime) 
     if ended is None:
         raise _not_paused(scope, name)
     pauses = pause_store.read(conn)
-    due_store.let_go(conn, [one.name for one in mappings if pauses.of(one) is None], now)
+    free = [one.name for one in mappings if pauses.of(one) is None]
+    due_store.put(conn, [Due(kind=DueKind.LET_GO, mapping=name, due_at=now) for name in free])
     lines = [_line("pause.ended", ended, command), *_settle_error(conn, context, ended, command, now)]
     result: dict[str, Value] = {scope.value: name, "paused": False}
     if ended.error is not None:

@@ -22,6 +22,7 @@ from kombu.connection import Connection
 
 from messages.transport.amqp_raw import RawTransport, tolerant_frame_handler
 from messages.transport.ports import BrokerUnavailableError
+from messages.transport.tls import away, tls_context, tls_fault
 from messages.transport.urls import AmqpUrl
 
 _FAREWELL_S = 0.2
@@ -104,13 +105,19 @@ class AmqpLink:
     @contextmanager
     def limit(self) -> Iterator[None]:
         """Let what runs inside take no longer than an answer may: then the socket is shut down, and it fails."""
-        timer = threading.Timer(self._timeouts.answer.total_seconds(), _shut_down, [self._amqp.sock])
+        sock, over = self._amqp.sock, threading.Event()
+
+        def end() -> None:
+            over.set()
+            _shut_down(sock)
+
+        timer = threading.Timer(self._timeouts.answer.total_seconds(), end)
         timer.daemon = True
         timer.start()
         try:
             yield
         except CONNECTION_FAULTS as error:
-            if timer.finished.is_set():
+            if over.is_set():
                 raise TimeoutError from error
             raise
         finally:
@@ -134,7 +141,9 @@ class AmqpLink:
 
 
 def _tls_options(url: AmqpUrl) -> dict[str, str | None]:
-    # py-amqp's context verifies the certificate and, with a server_hostname, that it is this server's.
+    # py-amqp's context verifies the certificate and, with a server_hostname, that it is this server's. It tells files
+    # that it cannot use in its own words, and late: ours looks at them first.
+    tls_context(url)
     return {
         "server_hostname": url.host,
         "ca_certs": url.cacertfile,
@@ -145,7 +154,8 @@ def _tls_options(url: AmqpUrl) -> dict[str, str | None]:
 
 def _shut_down(sock: socket.socket) -> None:
     with suppress(OSError):  # It may be closed already.
-        sock.shutdown(socket.SHUT_RDWR)
+        # Not an SSLSocket's own way: that drops its TLS, without which py-amqp fails to close it, with a ValueError.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -168,7 +178,8 @@ def unavailable(url: AmqpUrl) -> Iterator[None]:
     except TimeoutError as error:
         raise BrokerUnavailableError(f"{url.shown} does not answer in time") from error
     except CONNECTION_FAULTS as error:
-        raise BrokerUnavailableError(f"{url.shown} is away: {error or type(error).__name__}") from error
+        words = tls_fault(error) or away(url, error, closed=isinstance(error, ConnectionResetError))
+        raise BrokerUnavailableError(f"{url.shown} {words}") from error
 
 
 def _reply(error: amqp.AMQPError) -> str:

@@ -13,7 +13,7 @@ from kombu.messaging import Consumer
 
 from messages.transport.amqp_connection import AmqpLink, AmqpTimeouts, unavailable
 from messages.transport.amqp_delivery import received
-from messages.transport.limits import ENOUGH_BYTES
+from messages.transport.limits import ENOUGH_BYTES, MAX_BODY_BYTES
 from messages.transport.ports import BrokerUnavailableError, Delivery
 from messages.transport.urls import AmqpUrl
 
@@ -41,6 +41,10 @@ class _Lane:
         self.unacknowledged: dict[int, None] = {}
 
     def take_in(self, delivery: Delivery) -> None:
+        if len(delivery.body) > MAX_BODY_BYTES:
+            # Nobody could publish it again, not even to dead: the broker puts it there itself.
+            self.channel.basic_reject(delivery.tag.number, requeue=False)
+            return
         self.waiting.append(delivery)
         self.waiting_bytes += len(delivery.body)
 

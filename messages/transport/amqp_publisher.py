@@ -24,12 +24,17 @@ WINDOW = 256
 """How many publications may be unconfirmed at a time: enough to keep the broker busy, few enough to repeat."""
 
 _GOODBYE_S = 0.5
+_BLOCKED_S = 0.5  # what the broker took before it was blocked, it confirms by then
 _ROUNDS = 3  # pika passes the end of a connection on from callback to callback, one round each
 _NOT_FOUND, _ACCESS_REFUSED = 404, 403
 
 
 class AmqpPublisher:
-    """The ``Publisher`` on RabbitMQ. Any doubt about a connection ends it; the next call makes one new attempt."""
+    """The ``Publisher`` on RabbitMQ. Any doubt about a connection ends it; the next call makes one new attempt.
+
+    A broker that is short of memory or disk blocks who publishes: it reads nothing more from that connection, not even
+    that it is closed. So this one is kept: with a new one for every attempt, thousands would lie there after an hour.
+    """
 
     def __init__(self, url: AmqpUrl, timeouts: AmqpTimeouts) -> None:
         self._url = url
@@ -48,6 +53,8 @@ class AmqpPublisher:
                 outcomes[position] = PublishOutcome.REFUSED
         if going:
             link = self._connected(deadline_s)
+            if link.blocked is not None:
+                raise BrokerUnavailableError(f"{self._url.shown} takes no messages for now: {link.blocked}")
             link.publish(going, outcomes, deadline_s)
             if link.doubtful:
                 self._abort()
@@ -83,16 +90,21 @@ class AmqpPublisher:
 
 
 class _Link:
-    """One connection with one channel in confirm mode."""
+    """One connection with one channel in confirm mode.
+
+    Attributes:
+        blocked: Why the broker takes no messages, while it takes none.
+    """
 
     def __init__(self, url: AmqpUrl, timeouts: AmqpTimeouts) -> None:
         self._url = url
         self._fault: BaseException | None = None
         self._ready = False
         self._gone = False
+        self.blocked: str | None = None
         self._channel: Any = None
         self._last_tag = 0
-        self._pending: dict[int, tuple[int, Publication]] = {}
+        self._pending: dict[int, tuple[int | None, Publication]] = {}
         self._returned: set[int] = set()
         self._outcomes: list[PublishOutcome] = []
         self._connection = pika.SelectConnection(
@@ -101,13 +113,15 @@ class _Link:
             on_open_error_callback=self._on_gone,
             on_close_callback=self._on_gone,
         )
+        self._connection.add_on_connection_blocked_callback(self._on_blocked)
+        self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._loop = self._connection.ioloop
         self._loop.activate_poller()
 
     @property
     def doubtful(self) -> bool:
-        """Whether something went wrong, or a confirm is still out that would be taken for another's."""
-        return self._fault is not None or bool(self._pending)
+        """Whether something went wrong, or a confirm is out that does not come."""
+        return self._fault is not None or (bool(self._pending) and self.blocked is None)
 
     def open(self, deadline_s: float) -> None:
         """Wait for the channel.
@@ -123,8 +137,7 @@ class _Link:
         """Take in what the broker has said since, and say whether the connection still stands."""
         for _ in range(_ROUNDS):
             self._loop.add_callback(lambda: None)  # so that poll() returns at once
-            self._loop.poll()
-            self._loop.process_timeouts()
+            self._poll()
         return self._fault is None
 
     def publish(
@@ -133,13 +146,16 @@ class _Link:
         """Publish within the window and fill in ``outcomes`` at the given positions; what stays open stays UNKNOWN."""
         self._outcomes = outcomes
         for position, publication in going:
-            self._run_until(lambda: len(self._pending) < WINDOW, deadline_s)
-            if self._fault is not None or len(self._pending) >= WINDOW:
+            self._run_until(lambda: len(self._pending) < WINDOW or self.blocked is not None, deadline_s)
+            if self._fault is not None or len(self._pending) >= WINDOW or self.blocked is not None:
                 break
             self._last_tag += 1
             self._pending[self._last_tag] = (position, publication)
             self._send(publication)
-        self._run_until(lambda: not self._pending, deadline_s)
+        self._run_until(lambda: not self._pending or self.blocked is not None, deadline_s)
+        if self.blocked is not None:
+            self._run_until(lambda: not self._pending, min(deadline_s, time.monotonic() + _BLOCKED_S))
+            self._pending = {tag: (None, publication) for tag, (_, publication) in self._pending.items()}
         if isinstance(self._fault, ChannelClosedByBroker):
             self._blame(self._fault)
 
@@ -172,10 +188,22 @@ class _Link:
 
     def _poll_until(self, done: Callable[[], bool], deadline_s: float) -> None:
         alarm = self._loop.call_later(max(0.0, deadline_s - time.monotonic()), lambda: None)
-        while not done() and time.monotonic() < deadline_s:
+        while not done() and time.monotonic() < deadline_s and self._poll():
+            pass
+        self._loop.remove_timeout(alarm)
+
+    def _poll(self) -> bool:
+        """Run pika's loop once; say whether that went well.
+
+        pika lets some faults out of its loop: ``ValueError``, for one, when a connection is reset as it opens.
+        """
+        try:
             self._loop.poll()
             self._loop.process_timeouts()
-        self._loop.remove_timeout(alarm)
+        except (AMQPError, OSError, ValueError) as error:
+            self._on_fault(None, error)
+            return False
+        return True
 
     def _on_open(self, connection: Any) -> None:
         connection.channel(on_open_callback=self._on_channel_open)
@@ -196,6 +224,12 @@ class _Link:
     def _on_gone(self, connection: Any, error: BaseException) -> None:
         self._gone = True
         self._on_fault(connection, error)
+
+    def _on_blocked(self, _: Any, frame: Any) -> None:
+        self.blocked = str(frame.method.reason)
+
+    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+        self.blocked = None
 
     def _on_return(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         """Note which publication was returned: the oldest like it. It is confirmed all the same, right after."""
@@ -218,7 +252,8 @@ class _Link:
         for tag in tags:
             if tag in self._pending:
                 position, _ = self._pending.pop(tag)
-                self._outcomes[position] = PublishOutcome.RETURNED if tag in self._returned else outcome
+                if position is not None:  # else it was given up while the broker was blocked
+                    self._outcomes[position] = PublishOutcome.RETURNED if tag in self._returned else outcome
                 self._returned.discard(tag)
 
     def _blame(self, fault: ChannelClosedByBroker) -> None:
@@ -226,5 +261,5 @@ class _Link:
         verdict = {_NOT_FOUND: PublishOutcome.RETURNED, _ACCESS_REFUSED: PublishOutcome.REFUSED}.get(fault.reply_code)
         if verdict is not None:
             for position, publication in self._pending.values():
-                if f"exchange '{publication.exchange}'" in fault.reply_text:
+                if position is not None and f"exchange '{publication.exchange}'" in fault.reply_text:
                     self._outcomes[position] = verdict

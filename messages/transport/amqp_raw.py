@@ -19,7 +19,7 @@ from kombu.transport import pyamqp
 _CONTENT_HEADER = 2
 _FIXED_BYTES = 12
 _NO_PROPERTIES = b"\0\0"
-_UNREADABLE = (ValueError, OSError, struct.error, RecursionError, ArithmeticError, FrameSyntaxError)
+_UNREADABLE = (ValueError, LookupError, OSError, struct.error, RecursionError, ArithmeticError, FrameSyntaxError)
 
 
 class _RawMessage(Message):

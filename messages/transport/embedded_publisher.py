@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from pathlib import Path
 
@@ -64,8 +66,9 @@ def publish_on(store: EmbeddedStore, publications: Sequence[Publication], timeou
                 kept = _unsigned(publication)
                 inserts += [(queue, kept) for queue in queues]
         store.insert(inserts)
-        for queue, keep in routes.bounded(touched={queue for queue, _ in inserts}):
-            store.drop_head(queue, keep)
+        added = Counter(queue for queue, _ in inserts)
+        for queue, keep in routes.bounded(touched=added.keys()):
+            store.drop_head(queue, keep, added[queue])
     return outcomes
 
 
@@ -109,6 +112,6 @@ class _Routes:
             self._room[queue] -= 1
         return True
 
-    def bounded(self, touched: set[str]) -> list[tuple[str, int]]:
+    def bounded(self, touched: AbstractSet[str]) -> list[tuple[str, int]]:
         """Return the queues among ``touched`` that lose their oldest messages when full, and how many they keep."""
         return [(queue, self._keep[queue]) for queue in sorted(touched & self._keep.keys())]

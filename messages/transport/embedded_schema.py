@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -53,7 +53,10 @@ def create_file(path: Path) -> None:
         BrokerUnavailableError: the folder cannot be made, or the file is something else.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():  # ours alone, whatever the umask; SQLite makes its log beside it likewise
+            with suppress(FileExistsError, PermissionError):  # SQLite says it better
+                path.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise BrokerUnavailableError(
             f"the folder of the embedded broker's file {path} cannot be made: {error}"

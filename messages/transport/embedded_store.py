@@ -52,6 +52,7 @@ class EmbeddedStore:
         self._database = open_file(path, durable=durable, busy=_BUSY)
         self._seen: int | None = None
         self._look_again_s = 0.0
+        self._uncounted: dict[str, int] = {}
 
     def new_id(self) -> str:
         """Return a name that nobody else has."""
@@ -174,8 +175,15 @@ class EmbeddedStore:
             self._delete(chosen)
             return taken
 
-    def drop_head(self, queue: str, keep: int) -> None:
-        """Remove the first ready messages of ``queue``, so that ``keep`` are left."""
+    def drop_head(self, queue: str, keep: int, added: int) -> None:
+        """Remove the first ready messages of ``queue``, to which so many were ``added``, so that ``keep`` are left.
+
+        To count a hundred thousand takes longer than to publish a window of them: it is done for each hundredth part.
+        """
+        self._uncounted[queue] = self._uncounted.get(queue, keep) + added
+        if self._uncounted[queue] < keep // 100:
+            return
+        self._uncounted[queue] = 0
         surplus = self.depth(queue) - keep
         if surplus > 0:
             self._delete(self._ready(queue, surplus))

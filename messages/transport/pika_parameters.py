@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 
 import pika
 from pika import exceptions
@@ -11,10 +10,14 @@ from pika.adapters.utils import connection_workflow
 
 from messages.transport.amqp_connection import AmqpTimeouts
 from messages.transport.ports import BrokerUnavailableError
+from messages.transport.tls import away, tls_context, tls_fault
 from messages.transport.urls import AmqpUrl
 
 # Our exceptions tell its faults; what it would log of them has no shape, and may quote a message.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+_LATE = (TimeoutError, connection_workflow.AMQPConnectorStackTimeout)
+_CLOSED = (exceptions.StreamLostError, exceptions.IncompatibleProtocolError)
 
 # The connection stands idle between two batches; the kernel finds out within a minute that its other end has gone.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
@@ -31,24 +34,22 @@ def pika_parameters(url: AmqpUrl, timeouts: AmqpTimeouts) -> pika.ConnectionPara
         connection_attempts=1,
         socket_timeout=timeouts.connect.total_seconds(),
         stack_timeout=timeouts.connect.total_seconds(),
-        blocked_connection_timeout=timeouts.answer.total_seconds(),
         ssl_options=_tls_options(url) if url.tls else None,
         tcp_options=_KEEP_ALIVE,
     )
 
 
 def _tls_options(url: AmqpUrl) -> pika.SSLOptions:
-    context = ssl.create_default_context(cafile=url.cacertfile)
-    if url.certfile is not None:
-        context.load_cert_chain(url.certfile, url.keyfile)
-    return pika.SSLOptions(context, url.host)
+    return pika.SSLOptions(tls_context(url), url.host)
 
 
 def explain(url: AmqpUrl, fault: BaseException | None) -> BrokerUnavailableError:
     """Return ``fault`` in words; None means that time ran out."""
     cause = _innermost(fault)
-    if cause is None:
+    if cause is None or isinstance(cause, _LATE):
         words = "does not answer in time"
+    elif tls := tls_fault(cause):
+        words = tls
     elif isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.AuthenticationError):
         words = f"refuses us: check user, password and permissions ({cause})"
     elif isinstance(cause, exceptions.ProbableAccessDeniedError):
@@ -56,7 +57,7 @@ def explain(url: AmqpUrl, fault: BaseException | None) -> BrokerUnavailableError
     elif isinstance(cause, exceptions.ConnectionClosed | exceptions.ChannelClosed):
         words = f"closed the connection: {cause.reply_text}"
     else:
-        words = f"is away: {str(cause) or type(cause).__name__}"
+        words = away(url, cause, closed=isinstance(cause, _CLOSED))
     return BrokerUnavailableError(f"{url.shown} {words}")
 
 

@@ -14,9 +14,11 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
-_USER = re.compile(r"[a-z]+://[^:/@]*(?=:|$)")
+from messages.masking import masked
+
 _EMBEDDED_FORMS = "embedded:///relative/broker.db or embedded:////absolute/broker.db"
 _AMQP_FORM = "amqp://user:password@host:5672/vhost"
+_OPTION_NAME = re.compile(r"[a-z_]{1,30}")
 _TLS_FILES = ("cacertfile", "certfile", "keyfile")
 
 
@@ -45,6 +47,10 @@ class AmqpUrl(msgspec.Struct, frozen=True, kw_only=True):
     certfile: str | None = None
     keyfile: str | None = None
 
+    def __repr__(self) -> str:
+        """Leave out the password, so that no traceback and no failed comparison shows it."""
+        return f"AmqpUrl({self.shown})"
+
 
 class EmbeddedUrl(msgspec.Struct, frozen=True, kw_only=True):
     """Where the file of the embedded broker is.
@@ -59,15 +65,6 @@ class EmbeddedUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BrokerUrl: TypeAlias = AmqpUrl | EmbeddedUrl
-
-
-def masked(url: str) -> str:
-    """Return ``url`` with ``***`` in place of its password, also where the rest of it is malformed."""
-    before, at, host = url.rpartition("@")
-    user = _USER.match(before)
-    if not at or (user is not None and user[0] == before):
-        return url
-    return f"{user[0] if user else ''}:***@{host}"
 
 
 def parse_broker_url(url: str) -> BrokerUrl:
@@ -129,7 +126,8 @@ def _query(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
     unknown = sorted(options.keys() - set(known))
     if unknown:
         allowed = f"known here: {', '.join(known)}" if known else "none is known here"
-        raise BrokerUrlError(
-            f"the broker URL {masked(parts.geturl())} has the unknown option {unknown[0]!r}; {allowed}"
-        )
+        # What follows the question mark of a password that should have been encoded is no option, and not to be told.
+        told = "@" not in parts.query and _OPTION_NAME.fullmatch(unknown[0])
+        which = f"the unknown option {unknown[0]!r}" if told else "an unknown option"
+        raise BrokerUrlError(f"the broker URL {masked(parts.geturl())} has {which}; {allowed}")
     return options

@@ -11,10 +11,13 @@ from sqlalchemy import Connection
 
 from messages.commands import CoupleMatching, Loaded, Purge, RetryAll, Synchronize
 from messages.orders import read_order
+from store import due as due_store
 from store import jobs as job_store
+from store.due import Due, DueKind
 from store.jobs import Counters, Job, JobLine, JobStatus
 from workers.bulk import loading, matching, purging, retrying, synchronizing
 from workers.bulk.jobs import CHUNK, Step, go_on, job_line
+from workers.bulk.waiting import LOOK_AGAIN, must_wait
 from workers.context import Context
 from workers.log_lines import Line
 
@@ -25,16 +28,18 @@ class Work(NamedTuple):
     Attributes:
         step: Does one chunk: looks at no more than ``job.chunk`` items after ``job.cursor``.
         skip: Returns the cursor past the first item after ``job.cursor``, untouched; ``None`` where nothing is left.
+        sends: Whether apps may be sent what it decides: then it waits while they are sent enough.
     """
 
     step: Callable[[Connection, Context, Job, Any, datetime], Step]
     skip: Callable[[Connection, Job, Any], str | None]
+    sends: bool = True
 
 
 STEPS: dict[type, Work] = {
     CoupleMatching: Work(matching.match_chunk, matching.skip_record),
     Loaded: Work(loading.settle_chunk, loading.skip_arrival),
-    Purge: Work(purging.purge_chunk, purging.skip_error),
+    Purge: Work(purging.purge_chunk, purging.skip_error, sends=False),
     RetryAll: Work(retrying.retry_chunk, retrying.skip_error),
     Synchronize: Work(synchronizing.synchronize_chunk, synchronizing.skip_coupling),
 }
@@ -50,7 +55,11 @@ def run_chunk(conn: Connection, context: Context, number: int, now: datetime) ->
     if job is None or job.status is JobStatus.DONE:
         return []
     order = read_order(job.name, job.body)
-    step = STEPS[type(order)].step(conn, context, job, order, now)
+    work = STEPS[type(order)]
+    if work.sends and must_wait(conn, context, job, now):
+        due_store.put(conn, [Due(kind=DueKind.JOB, job=number, due_at=now + LOOK_AGAIN)])
+        return []
+    step = work.step(conn, context, job, order, now)
     job_store.append_lines(conn, number, step.notes)
     further = replace(
         job,
@@ -61,6 +70,20 @@ def run_chunk(conn: Connection, context: Context, number: int, now: datetime) ->
     )
     started = [] if job.cursor else [job_line("job.started", job)]
     return [*started, *step.lines, *go_on(conn, further, step.cursor, now)]
+
+
+def halve_chunk(conn: Connection, number: int, now: datetime, later: datetime) -> list[Line]:
+    """A chunk was too much for the database and was rolled back: half of it next, or, of a single item, that ``later``.
+
+    Nothing is passed over: the database may only be slow today. The caller deletes the row of due work, as ever.
+    """
+    job = job_store.lock(conn, number)
+    if job is None or job.status is JobStatus.DONE:
+        return []
+    if job.chunk > 1:
+        return go_on(conn, replace(job, chunk=job.chunk // 2), job.cursor, now)
+    due_store.put(conn, [Due(kind=DueKind.JOB, job=number, due_at=later)])
+    return []
 
 
 def fail_chunk(conn: Connection, number: int, now: datetime) -> list[Line]:
