@@ -2,7 +2,7 @@
 
 from messages.dead_letters import encode_dead
 from messages.decode_changes import AppMessage, decode_app_message
-from messages.decode_commands import decode_command
+from messages.decode_commands import decode_command, head_of
 from messages.decode_own import decode_answer, decode_error, decode_instruction
 from messages.encode import (
     NoReplyWantedError,
@@ -37,4 +37,5 @@ __all__ = [
     "encode_instruction",
     "encode_outcome",
     "expand_short",
+    "head_of",
 ]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+ROUTING_KEY: Final = "routing key"
+"""The ``field`` of a message that another app routed into a queue; it is never sent back there."""
 
 
 class DeadReason(StrEnum):
@@ -45,6 +49,8 @@ class DeadReason(StrEnum):
     """The command wants its answer in a queue that is not a reply queue."""
     FAILED_HERE = "failed_here"
     """Handling the message failed in Recouple itself; a fault to report."""
+    KILLED_WORKER = "killed_worker"
+    """Worker processes died over this message, the last ones while they handled nothing else; a fault to report."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,17 @@ HEADER_PREFIX: Final = "x-recouple-"
 MAX_HEADER_CHARACTERS: Final = 1000
 """Of a text in a header; all headers have to fit into one AMQP frame."""
 
+MAX_KEPT_BYTES: Final = 64 * 1024
+"""Of the sender's headers, which may fill a frame by themselves; ours have to fit into the same one."""
+
 _MAX_KEPT_HEADERS: Final = 50
 _MAX_SHORT_BYTES: Final = 255  # of a short string in AMQP 0-9-1
 _MAX_LONG: Final = 2**63 - 1
 
-# The broker would act on them again: CC and BCC route to more queues, with our rights instead of the sender's.
-_ACTED_ON: Final = frozenset({"cc", "bcc", "x-death", "x-delivery-count", "x-delay"})
+# The broker would act on them again: CC and BCC route to more queues, with our rights instead of the sender's. What it
+# said of a first death it would not say anew of the next.
+_DEATHS: Final = {f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")}
+_ACTED_ON: Final = frozenset({"cc", "bcc", "x-death", "x-delivery-count", "x-delay"}) | _DEATHS
 
 
 def encode_dead(delivery: Delivery, letter: DeadLetter, ns: str) -> Publication:
@@ -73,12 +78,20 @@ def _kept_properties(properties: Properties, headers: dict[str, Any]) -> Propert
 
 
 def _kept_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {
-        name: value
-        for name, value in headers.items()
-        if _is_short(name) and name.lower() not in _ACTED_ON and not name.startswith(HEADER_PREFIX) and _is_plain(value)
-    }
-    return dict(list(kept.items())[:_MAX_KEPT_HEADERS])
+    kept: dict[str, Any] = {}
+    room_bytes = MAX_KEPT_BYTES
+    for name, value in headers.items():
+        if _is_kept(name, value) and len(kept) < _MAX_KEPT_HEADERS:
+            room_bytes -= len(name.encode()) + len(str(value).encode())
+            if room_bytes < 0:
+                break
+            kept[name] = value
+    return kept
+
+
+def _is_kept(name: str, value: object) -> bool:
+    ours = name.lower() in _ACTED_ON or name.startswith(HEADER_PREFIX)
+    return not ours and _is_short(name) and _is_plain(value)
 
 
 def _is_plain(value: object) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-import msgspec
-
 from messages.commands import Command
 from messages.dead import DeadReason
 from messages.documents import Members, read_document
@@ -16,7 +14,7 @@ from messages.envelope import COMMAND_PREFIX, Attributes, Limits, carried_trace,
 from messages.envelope_faults import envelope_faults, unkept_in
 from messages.faults import CommandHead, Fault, InvalidCommandError, in_words, refuse_if_any
 from messages.orders import ORDERS
-from messages.shapes import kept_faults, kind_of, shape_faults, twice
+from messages.shapes import converted, kept_faults, kind_of, shape_faults, twice
 from messages.topology import is_reply_queue
 from messages.transport.ports import Properties
 
@@ -43,7 +41,7 @@ def decode_command(body: bytes, properties: Properties, ns: str, limits: Limits)
     if faults := in_words(_data_faults(document, head.name)):
         raise InvalidCommandError(head, faults)
     form = ORDERS[head.name]
-    data = msgspec.convert(document["data"], form.shape)
+    data = converted(form.shape, document["data"])
     return Command(
         id=head.id,
         source=head.source,
@@ -54,6 +52,25 @@ def decode_command(body: bytes, properties: Properties, ns: str, limits: Limits)
         user_id=head.user_id,
         traceparent=head.traceparent,
         digest=content_digest(head.name, "", data),
+    )
+
+
+def head_of(properties: Properties, ns: str) -> CommandHead | None:
+    """Return what the properties say of a command whose body must not be read again, ``None`` where that is too little.
+
+    Nothing of it is checked against the body: it is good for saying no, and for nothing else.
+    """
+    type_ = properties.type or ""
+    if not properties.message_id or not type_.startswith(COMMAND_PREFIX):
+        return None
+    if any(_reply_faults(properties.reply_to, ns)):
+        return None
+    return CommandHead(
+        id=properties.message_id,
+        source=properties.app_id or "?",
+        name=_shown_name(type_),
+        reply_to=properties.reply_to,
+        user_id=properties.user_id,
     )
 
 

@@ -6,13 +6,14 @@ It comes from us, so that one sentence for a fault is enough; what strangers sen
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from messages.commands import Answer, Done, Refused
 from messages.dead import DeadReason
-from messages.envelope import COMMAND_DONE, COMMAND_REFUSED, ERROR_PREFIX, INSTRUCTION, carried_trace
+from messages.envelope import COMMAND_DONE, COMMAND_REFUSED, ERROR_PREFIX, INSTRUCTION, carried_trace, in_utc
 from messages.errors import ErrorEvent, ErrorMessage, ErrorReport
 from messages.faults import MalformedMessageError
 from messages.instructions import Action, Instruction, Reason
@@ -26,7 +27,7 @@ _ATTRIBUTES: Final = frozenset({"specversion", "id", "type", "source", "subject"
 class _Event(msgspec.Struct, kw_only=True):
     id: str
     type: str
-    time: datetime
+    time: Annotated[datetime, Meta(tz=True)]
     data: dict[str, Any]
     traceparent: Any = None
 
@@ -48,7 +49,7 @@ def decode_instruction(body: bytes, app: str) -> Instruction:
     Raises:
         MalformedMessageError: it is none.
     """
-    event = _read(_document(body), _Event, "")
+    event = _event(_document(body))
     if event.type != INSTRUCTION:
         raise _unknown(event.type, INSTRUCTION)
     data = _read(event.data, _InstructionData, "data")
@@ -63,7 +64,7 @@ def decode_error(body: bytes) -> ErrorMessage:
         MalformedMessageError: it is none.
     """
     document = _document(body)
-    event = _read(document, _Event, "")
+    event = _event(document)
     kinds = {f"{ERROR_PREFIX}{kind}": kind for kind in ErrorEvent}
     if event.type not in kinds:
         raise _unknown(event.type, ", ".join(kinds))
@@ -83,7 +84,7 @@ def decode_answer(body: bytes) -> Answer:
     Raises:
         MalformedMessageError: it is none.
     """
-    event = _read(_document(body), _Event, "")
+    event = _event(_document(body))
     if event.type == COMMAND_DONE:
         return _read(event.data, Done, "data")
     if event.type == COMMAND_REFUSED:
@@ -97,6 +98,16 @@ def _document(body: bytes) -> dict[str, Any]:
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise MalformedMessageError(DeadReason.NOT_JSON, "no JSON document that can be read") from error
     return _read(document, dict[str, Any], "")
+
+
+def _event(document: dict[str, Any]) -> _Event:
+    event = _read(document, _Event, "")
+    try:
+        in_utc(event.time)
+    except OverflowError as error:
+        words = "time: expected a time in the years 1 to 9999 in UTC"
+        raise MalformedMessageError(DeadReason.MALFORMED, words, "time") from error
+    return event
 
 
 def _read(value: Any, shape: type[_Shape], field: str) -> _Shape:

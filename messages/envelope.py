@@ -82,7 +82,8 @@ Attempt = Annotated[
 ]
 RetryAfter = Annotated[
     Annotated[float, Meta(ge=0, le=MAX_RETRY_AFTER_S)] | UnsetType | None,
-    Meta(description=f"a number of seconds from 0 to {MAX_RETRY_AFTER_S}"),
+    # how long a wait is matters, not its every digit: it is kept as the decoder reads it
+    Meta(description=f"a number of seconds from 0 to {MAX_RETRY_AFTER_S}", extra={"exact": False}),
 ]
 Fields = Annotated[dict[str, Any] | UnsetType | None, Meta(description="an object")]
 

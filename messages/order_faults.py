@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from messages.dead import DeadReason
 from messages.faults import Fault
 from messages.shapes import join, kind_of
+from messages.topology import MAX_KEY_BYTES
 
 Document: TypeAlias = Mapping[str, Any]
 """``data`` as it came."""
@@ -25,6 +26,16 @@ def target_faults(data: Document) -> Iterator[Fault]:
 def scope_faults(data: Document) -> Iterator[Fault]:
     """Yield a fault unless the data names either an app or a mapping."""
     yield from _one_of(data, "app", "mapping")
+
+
+def couple_faults(data: Document) -> Iterator[Fault]:
+    """Yield a fault for a record whose key has few enough characters, but too many bytes to be kept."""
+    for name in ("left", "right"):
+        record = data.get(name)
+        key = record.split("/", 2)[-1] if isinstance(record, str) else ""
+        if len(key) <= MAX_KEY_BYTES < (length := len(key.encode(errors="surrogatepass"))):
+            words = f"expected a record with a key of 1 to {MAX_KEY_BYTES} bytes, found a key of {length} bytes"
+            yield _fault(f"data.{name}", words)
 
 
 def purge_faults(data: Document) -> Iterator[Fault]:

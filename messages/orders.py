@@ -25,7 +25,14 @@ from messages.commands import (
     Synchronize,
 )
 from messages.faults import Fault
-from messages.order_faults import Document, purge_faults, scope_faults, synchronize_faults, target_faults
+from messages.order_faults import (
+    Document,
+    couple_faults,
+    purge_faults,
+    scope_faults,
+    synchronize_faults,
+    target_faults,
+)
 from messages.order_shapes import (
     CoupleData,
     CoupleMatchingData,
@@ -110,7 +117,7 @@ def _write_purge(order: Purge) -> PurgeData:
 
 
 ORDERS: Final[dict[str, OrderForm]] = {
-    "couple": OrderForm(Couple, CoupleData, _read_couple, _write_couple),
+    "couple": OrderForm(Couple, CoupleData, _read_couple, _write_couple, couple_faults),
     "couple_matching": _alike(CoupleMatching, CoupleMatchingData),
     "loaded": OrderForm(Loaded, LoadedData, _read_loaded, _write_loaded),
     "remove_coupling": _alike(RemoveCoupling, TargetData, target_faults),

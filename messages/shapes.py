@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -18,6 +18,8 @@ from msgspec.structs import FieldInfo
 from messages.dead import DeadReason
 from messages.documents import MAX_DIGITS, MAX_EXPONENT, UnfitNumber, is_fit
 from messages.faults import Fault
+
+_Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 _SHOWN_CHARACTERS: Final = 60
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -48,6 +50,15 @@ def _misfit(type_: Any, value: Any, place: str) -> Iterator[Fault]:
         yield Fault(DeadReason.MALFORMED, place, words)
 
 
+def converted(shape: type[_Shape], document: dict[str, Any]) -> _Shape:
+    """Return ``document``, which has no faults, as a ``shape``; what the shape does not know is passed over unread.
+
+    msgspec would read its name, and half of a surrogate pair in it is more than msgspec can read.
+    """
+    known = {member.encode_name for member in _members_of(shape)}
+    return msgspec.convert({name: value for name, value in document.items() if name in known}, shape)
+
+
 def kept_faults(shape: type[msgspec.Struct], document: Any, path: str = "") -> Iterator[Fault]:
     """Yield what is well-formed in the members that ``shape`` knows, but cannot be kept (see ``value_faults``)."""
     if not isinstance(document, dict):
@@ -56,7 +67,7 @@ def kept_faults(shape: type[msgspec.Struct], document: Any, path: str = "") -> I
         name, place = member.encode_name, join(path, member.encode_name)
         if name in getattr(document, "twice", ()):
             yield twice(place)
-        if name in document:
+        if name in document and _is_exact(member):
             inner = _struct_of(member)
             yield from kept_faults(inner, document[name], place) if inner else value_faults(document[name], place)
 
@@ -140,6 +151,11 @@ def _found(type_: Any, value: Any) -> str:
 
 def _size_bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
+
+
+def _is_exact(member: FieldInfo) -> bool:
+    """Say whether the member is kept to the letter."""
+    return bool((_meta(member.type).extra or {}).get("exact", True))
 
 
 def _expected(member: FieldInfo) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from ops.command_table import COMMANDS
 from ops.printing import json_text
 from ops.wiring import ExitCode, quiet_libraries
+from workers.printable import printable
 
 _EPILOG = """\
 Exit codes:
@@ -34,13 +35,14 @@ and broker are files in the folder .recouple.
 
 
 class _Recouple(TyperGroup):
-    """Tells a wrong option as JSON, too, where JSON was asked for: typer says it to people only."""
+    """Takes no argument that is no text, and tells a wrong one harmlessly; as JSON, too, where JSON was asked for."""
 
     _as_json = False
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         self._as_json = "--json" in args
         with self._told():
+            _check_text(args)
             return super().make_context(info_name, args, *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
@@ -54,7 +56,16 @@ class _Recouple(TyperGroup):
         except TyperException as fault:
             if self._as_json and fault.exit_code == ExitCode.USAGE:
                 typer.echo(json_text({"error": fault.format_message()}))
+            # It quotes what was typed, which may have been copied from a record.
+            fault.message = "\n".join(map(printable, fault.message.split("\n")))
             raise
+
+
+def _check_text(args: Sequence[str]) -> None:
+    """See that all that was typed can be stored and sent: bytes that are no UTF-8 arrive here as lone surrogates."""
+    for number, text in enumerate(args, 1):
+        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+            raise typer.BadParameter(f"argument {number} is no text in UTF-8")
 
 
 app = typer.Typer(

@@ -9,6 +9,7 @@ from ops.bulk import couple_matching, purge, retry_all
 from ops.commands import couple, loaded
 from ops.couplings_view import couplings
 from ops.dead import dead
+from ops.definitions import definitions
 from ops.error_view import show
 from ops.errors_view import errors
 from ops.health_view import health
@@ -43,6 +44,17 @@ class Listed(NamedTuple):
 COMMANDS: Final = (
     Listed(RUN, "demo", demo, ("recouple demo", "recouple demo --keep northwind")),
     Listed(RUN, "setup", setup, ("recouple setup", "recouple setup --json")),
+    Listed(
+        RUN,
+        "definitions",
+        definitions,
+        (
+            "recouple definitions > definitions.json",
+            "recouple definitions --queues --vhost /recouple > definitions.json",
+            "recouple definitions --app sales > sales.json",
+            "recouple definitions --no-users > rights.json",
+        ),
+    ),
     Listed(
         RUN,
         "work",
@@ -86,7 +98,9 @@ COMMANDS: Final = (
     ),
     Listed(LOOK, "log", log, ("recouple log bc/customer/10000", "recouple log bc/customer/10000 --limit 500 --json")),
     Listed(LOOK, "jobs", jobs, ("recouple jobs", "recouple jobs 3 --limit 500 --json", "recouple jobs --watch")),
-    Listed(LOOK, "health", health, ("recouple health", "recouple health --json")),
+    Listed(
+        LOOK, "health", health, ("recouple health", "recouple health --worker 127.0.0.1:9464", "recouple health --json")
+    ),
     Listed(LOOK, "tap", tap, ("recouple tap errors", "recouple tap instructions.bc --max 1 --json")),
     Listed(
         LOOK,

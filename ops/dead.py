@@ -13,7 +13,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from messages.dead import DeadReason
+from messages.dead import ROUTING_KEY, DeadReason
 from messages.dead_letters import HEADER_PREFIX, encode_replay
 from messages.topology import app_of_changes_queue, commands_queue, dead_queue, instructions_queue
 from messages.transport.ports import Delivery, Publisher, PublishOutcome
@@ -180,10 +180,17 @@ def _replay(current: Session, selection: Selection) -> ExitCode:
 
 
 def _send_back(publisher: Publisher, chosen: list[Delivery], ns: str) -> list[PublishOutcome]:
-    """Publish to the queues they came from; what somebody put here by hand came from none, and stays."""
-    going = [one for one in chosen if _is_origin(ns, one.routing_key)]
+    """Publish to the queues they came from; what somebody put here by hand came from none, and stays.
+
+    So does what another app had routed there: sent back, nothing would tell it from the app's own any more.
+    """
+    going = [one for one in chosen if _may_return(ns, one)]
     outcomes = iter(publisher.publish([encode_replay(one) for one in going], CONFIRM_WITHIN) if going else [])
-    return [next(outcomes) if _is_origin(ns, one.routing_key) else PublishOutcome.RETURNED for one in chosen]
+    return [next(outcomes) if _may_return(ns, one) else PublishOutcome.RETURNED for one in chosen]
+
+
+def _may_return(ns: str, one: Delivery) -> bool:
+    return _is_origin(ns, one.routing_key) and said(one)["field"] != ROUTING_KEY
 
 
 def _is_origin(ns: str, queue: str) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 from messages.errors import Confidence, ErrorReport, ErrorStatus
 from ops.error_tables import differences_table, fields_table, history_table, other_tables, sides_table
 from ops.next_steps import next_steps
-from ops.options import AsJson
+from ops.options import MAX_NUMBER, AsJson
 from ops.printing import age_text, say, time_text
 from ops.wiring import ExitCode, Session, session
 from store import errors as error_store
@@ -22,7 +22,9 @@ from workers.mapping_file import MappingFileError, load_mapping_file
 
 
 def show(
-    error: Annotated[int, typer.Argument(metavar="ERROR", help="Its number, as `recouple errors` lists it.", min=1)],
+    error: Annotated[
+        int, typer.Argument(metavar="ERROR", help="Its number, as `recouple errors` lists it.", min=1, max=MAX_NUMBER)
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:

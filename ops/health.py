@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from messages.masking import masked
 from messages.topology import (
     changes_queue,
     commands_queue,
@@ -17,10 +19,10 @@ from messages.topology import (
     topology,
 )
 from messages.transport.ports import Broker, BrokerUnavailableError
-from messages.transport.urls import masked
 from ops.jobs_view import job_row
 from ops.printing import counted
 from ops.wiring import Session
+from ops.worker_health import WorkerHealth, ask_worker, worker_problem
 from store import jobs as job_store
 from store import overview
 from store import pauses as pause_store
@@ -30,6 +32,8 @@ from store.jobs import JobStatus
 from store.overview import Backlog, InFlight, Standings
 from store.pauses import Pause
 from store.revisions import current_revision, head_revision
+from workers.address import Address
+from workers.exposure import exposed
 from workers.mapping_file import MappingFileError, load_mapping_file
 
 STUCK_AFTER = timedelta(minutes=1)
@@ -105,10 +109,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str]
     store: StoreHealth
     broker: BrokerHealth
+    workers: list[WorkerHealth] = []
 
 
-def look(current: Session) -> Health:
-    """Ask the store and the broker how they are, and say what needs a person."""
+def look(current: Session, workers: Sequence[Address] = ()) -> Health:
+    """Ask the store, the broker and these workers how they are, and say what needs a person."""
     problems = []
     try:
         apps = list(load_mapping_file(current.settings.config).apps)
@@ -117,8 +122,10 @@ def look(current: Session) -> Health:
         apps = []
     store, broker = _store(current), _broker(current, apps)
     problems += _problems(store, broker, current.now())
-    warnings = _warnings(store, broker, current.settings.namespace)
-    return Health(healthy=not problems, problems=problems, warnings=warnings, store=store, broker=broker)
+    asked = [ask_worker(one) for one in workers]
+    problems += [problem for one in asked if (problem := worker_problem(one)) is not None]
+    warnings = _warnings(store, broker, current.settings.namespace) + [str(one) for one in exposed(current.settings)]
+    return Health(healthy=not problems, problems=problems, warnings=warnings, store=store, broker=broker, workers=asked)
 
 
 def _store(current: Session) -> StoreHealth:

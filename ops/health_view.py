@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from ops.health import BrokerHealth, Health, StoreHealth, look
-from ops.options import AsJson
+from ops.options import AsJson, read_address
 from ops.printing import age_text, counted, make_table, plain, say, time_text
 from ops.telling import counters_text
 from ops.wiring import ExitCode, session
 from store.overview import Backlog
 
 
-def health(*, as_json: AsJson = False) -> None:
+def health(
+    *,
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="Ask this worker, too, at its RECOUPLE_HTTP; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Say how store, broker, queues and work stand.
 
     Exit code 0: all works, whatever the warnings. 1: something needs a person
     before it works again; the store or the broker is away, queues are missing,
-    or work waits for a worker that does not run.
+    work waits for a worker that does not run, or a worker that was asked does
+    not answer or cannot work.
     """
     with session(as_json=as_json) as current:
-        found = look(current)
+        found = look(current, [read_address(one) for one in worker or ()])
         if as_json:
             current.write_json(found)
         else:
@@ -47,6 +56,8 @@ def facts_table(found: Health, now: datetime) -> Table:
     table.show_header = False
     table.add_row(plain("store", "dim"), plain(f"{found.store.state.replace('_', ' ')}, {_revision(found.store)}"))
     table.add_row(plain("broker", "dim"), plain(f"{found.broker.state.replace('_', ' ')}, {found.broker.url}"))
+    for one in found.workers:
+        table.add_row(plain(f"worker {one.address}", "dim"), plain(one.state.replace("_", " ")))
     for name, fact in _facts(found.store, now):
         table.add_row(plain(name, "dim"), plain(fact))
     return table

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from messages.values import decode_json
 from ops.error_view import mapping_of
 from ops.job_progress import counts_of
-from ops.options import DEFAULT_LIMIT, After, AsJson, Every, Limit, Watch
+from ops.options import DEFAULT_LIMIT, MAX_NUMBER, After, AsJson, Every, Limit, Watch
 from ops.printing import age_text, make_table, plain, say, time_text
 from ops.telling import counters_text
 from ops.watching import WATCH_EVERY, Rows, watch
@@ -27,7 +27,8 @@ from workers.rules.updates import MASK
 
 def jobs(  # noqa: PLR0913 - one parameter for each option
     job: Annotated[
-        int | None, typer.Argument(metavar="JOB", min=1, help="Only this one, with its lines.", show_default=False)
+        int | None,
+        typer.Argument(metavar="JOB", min=1, max=MAX_NUMBER, help="Only this one, with its lines.", show_default=False),
     ] = None,
     *,
     limit: Limit = DEFAULT_LIMIT,

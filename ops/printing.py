@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from messages.values import Known, decode_json, encode_json
-from workers.printable import printable
+from workers.printable import printable, printable_json
 
 UNKNOWN = "—"
 """Stands where nothing is known, or nothing is."""
@@ -84,10 +84,7 @@ def _needs_quotes(text: str) -> bool:
 
 def json_text(value: Any) -> str:
     """Return ``value`` as JSON in one line; what could drive a terminal is escaped there, which JSON reads the same."""
-    text = encode_json(value).decode()
-    if printable(text) == text:
-        return text
-    return "".join(char if printable(char) == char else f"\\u{ord(char):04x}" for char in text)
+    return printable_json(encode_json(value).decode())
 
 
 def time_text(moment: datetime | None) -> str:

@@ -72,7 +72,7 @@ def _publication(body: bytes, ns: str, limits: Limits) -> Publication:
     if not isinstance(document, Members):
         raise MalformedMessageError(DeadReason.MALFORMED, "expected an object in each line")
     if "specversion" not in document:
-        return encode_change(expand_short(document), ns)
+        return _within(encode_change(expand_short(document), ns), limits)
     source = document.get("source")
     app = source.partition("/")[0] if isinstance(source, str) else ""
     message = decode_app_message(body, Properties(), app, limits)
@@ -81,6 +81,14 @@ def _publication(body: bytes, ns: str, limits: Limits) -> Publication:
         raise MalformedMessageError(DeadReason.WRONG_SOURCE, words, "source")
     # The event itself goes as it was written, with whatever else stands in it.
     return msgspec.structs.replace(_encoded(message, str(source), ns), body=body)
+
+
+def _within(publication: Publication, limits: Limits) -> Publication:
+    """Return ``publication``, unless what a short line stands for is longer than the workers take."""
+    if len(publication.body) > limits.max_body_bytes:
+        words = f"as an event it takes {len(publication.body)} bytes, at most {limits.max_body_bytes} are taken"
+        raise MalformedMessageError(DeadReason.TOO_LARGE, words)
+    return publication
 
 
 def _encoded(message: AppMessage, source: str, ns: str) -> Publication:

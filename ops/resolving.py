@@ -18,6 +18,7 @@ from messages.commands import (
 from ops.bulk import synchronize_mapping
 from ops.choices import Fields, Values, read_fields, read_values
 from ops.options import (
+    MAX_NUMBER,
     AsJson,
     DryRun,
     NoWait,
@@ -153,7 +154,9 @@ def delete(  # noqa: PLR0913 - one parameter for each option
 
 
 def dismiss(  # noqa: PLR0913 - one parameter for each option
-    error: Annotated[int, typer.Argument(metavar="ERROR", min=1, help="Its number, as `recouple errors` lists it.")],
+    error: Annotated[
+        int, typer.Argument(metavar="ERROR", min=1, max=MAX_NUMBER, help="Its number, as `recouple errors` lists it.")
+    ],
     *,
     revision: Revision = None,
     dry_run: DryRun = False,

@@ -21,7 +21,7 @@ from messages.transport.ports import Broker, BrokerUnavailableError, TopologyMis
 from ops.printing import json_text, make_console, say
 from store.connect import Store, open_store
 from store.failures import StoreNotReadyError, StoreUnavailableError
-from workers.bootstrap import NotSetUpError
+from workers.bootstrap import EndpointError, NotSetUpError
 from workers.mapping_file import MappingFileError
 from workers.printable import printable
 from workers.settings import Settings, SettingsError, read_settings
@@ -35,6 +35,7 @@ FAILED = (
     BrokerUnavailableError,
     TopologyMismatchError,
     NotSetUpError,
+    EndpointError,
 )
 """The world did not let us: exit code 1. Each says in its text what to do."""
 

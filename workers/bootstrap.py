@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -11,65 +10,57 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import FrameType
 from typing import NamedTuple
 
 import msgspec
 
 from messages.codec import Limits
+from messages.masking import masked
 from messages.topology import changes_queue, commands_queue, topology
 from messages.transport.connect import connect
-from messages.transport.ports import Broker, BrokerUnavailableError
-from messages.transport.urls import masked
-from store import due as due_store
-from store import outbox as outbox_store
+from messages.transport.ports import Broker
 from store.connect import Store, open_store
-from store.failures import StoreUnavailableError
 from store.migrate import migrate
 from store.revisions import head_revision
 from workers.changes import handle_changes
 from workers.consume import DRAIN_WAIT, RECEIVE_WAIT, Consuming, Job, Loop, Relaying, Timing, Workplace, handle_commands
 from workers.context import Context
+from workers.draining import Draining
+from workers.endpoint import EndpointError, addresses_of
+from workers.exposure import exposed
+from workers.gauges import Scrape
+from workers.leaving import LATE_EXIT_CODE, leaving_in_time
+from workers.listening import Listening
 from workers.logs import get_logger, set_up_logging
-from workers.loops import Idleness, run_loop
+from workers.loops import run_loop
 from workers.mapping_file import load_mapping_file
+from workers.plan import Role, WorkPlan
+from workers.processes import work_in_processes
+from workers.progress import Progress
 from workers.retention import Keep, Retaining
 from workers.rules.failures import Patience
 from workers.settings import Settings
+from workers.starting import LOOK_S, NotSetUpError, ReadyOr, first_look
+from workers.threads import Threads
+from workers.watched import watched
 
 log = get_logger("workers.bootstrap")
 
-DRAIN_LOOK_S = 0.05
-DRAIN_STEPS = 2
-"""A drained loop has found nothing to do this often in a row, and nothing happened in between."""
-
-
-class Role(StrEnum):
-    """One job of a worker."""
-
-    CHANGES = "changes"
-    """Change events and outcomes of the apps."""
-    COMMANDS = "commands"
-    """What operators order."""
-    RELAY = "relay"
-    """Publishing what was committed."""
-    TIMERS = "timers"
-    """What is due: retries, missing answers, records that wait."""
-
-
-class WorkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ``recouple work`` is to do.
-
-    Attributes:
-        apps: Whose change queues to consume; all apps where it is empty.
-        drain: Stop when queues, outbox and work due now are empty.
-    """
-
-    apps: tuple[str, ...] = ()
-    roles: tuple[Role, ...] = tuple(Role)
-    processes: int = 1
-    drain: bool = False
+__all__ = [
+    "DOORS",
+    "Doors",
+    "EndpointError",
+    "NotSetUpError",
+    "Role",
+    "SetupReport",
+    "WorkPlan",
+    "context_of",
+    "run_worker",
+    "setup",
+    "utc_now",
+    "work",
+]
 
 
 class SetupReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,10 +71,6 @@ class SetupReport(msgspec.Struct, frozen=True, kw_only=True):
     broker: str
     declared: tuple[str, ...]
     mappings: tuple[str, ...]
-
-
-class NotSetUpError(Exception):
-    """Queues or exchanges are missing; says which, and that ``recouple setup`` makes them."""
 
 
 class Doors(NamedTuple):
@@ -145,7 +132,7 @@ def work(settings: Settings, plan: WorkPlan, doors: Doors = DOORS) -> int:
     """Work until SIGTERM or SIGINT, or until everything is drained; return the exit code."""
     set_up_logging(settings.log_format, settings.log_level)
     if plan.processes > 1:
-        return _work_in_processes(settings, plan)
+        return work_in_processes(_child, _each(settings, plan))
     asked: list[int] = []
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
@@ -169,69 +156,46 @@ def run_worker(
     Raises:
         NotSetUpError, StoreNotReadyError: run ``recouple setup`` first.
         MappingFileError: the mapping file is faulty.
+        EndpointError: the worker's endpoint cannot listen where it is to.
     """
-    context = context_of(settings)
+    context, ready, progress = context_of(settings), ReadyOr(stop, asked), Progress()
+    for one in exposed(settings):
+        log.warning("worker.exposed", setting=one.setting, why=one.why)
     broker, store = doors.connect(settings.broker_url), doors.open_store(settings.store_url)
-    _wait_for_the_world(settings, context, store, broker, _ReadyOr(stop, asked))
-    place = Workplace(store, context, utc_now)
-    idleness, failed = Idleness(), threading.Event()
-    loops = _loops(settings, plan, place, broker)
-    threads = [
-        threading.Thread(target=_guarded, args=(loop, stop, idleness, failed), name=loop.name, daemon=True)
-        for loop in loops
-    ]
-    for thread in threads:
-        thread.start()
-    log.info("worker.started", roles=list(plan.roles), namespace=settings.namespace)
+    store.on_answer(progress.sign)
+    declared = topology(settings.namespace, context.file.apps, settings.errors_max_length)
+    with (
+        watched(settings, progress, Scrape(progress, store, utc_now), ready.is_over) as report,
+        leaving_in_time(ready.is_over, settings.shutdown_within),
+    ):
+        run_loop("start", first_look(declared, store, broker, ready), ready, progress, random.random)
+        place = Workplace(store, context, utc_now)
+        loops = _loops(settings, plan, place, broker)
+        report.loops = [loop.name for loop in loops]
+        queues = [*_change_queues(settings, plan, context), commands_queue(settings.namespace)]
+        draining = Draining(queues, place, broker, loops, progress)
+        threads = Threads(stop, progress, random.random)
+        threads.start(loops)
+        log.info("worker.started", roles=list(plan.roles), namespace=settings.namespace)
+        _wait(stop, asked, draining if plan.drain else None)
+        place.call()
+        late = threads.join(settings.shutdown_within)
+    store.close()
+    log.info("worker.stopped", late=late)
+    if late:
+        os._exit(LATE_EXIT_CODE)  # the interpreter's own end takes its time, and may trip over threads that hang
+    return 1 if threads.failed.is_set() else 0
+
+
+def _wait(stop: threading.Event, asked: Sequence[int], draining: Draining | None) -> None:
+    """Wait until it is time to stop."""
     while not stop.is_set():
-        time.sleep(DRAIN_LOOK_S)
+        time.sleep(LOOK_S)
         if asked:
             log.info("worker.stopping", signal=signal.Signals(asked[0]).name)
             stop.set()
-        elif plan.drain and _drained(settings, plan, place, broker, (idleness, loops)):
+        elif draining is not None and draining.is_done():
             stop.set()
-    place.call()
-    deadline = time.monotonic() + settings.shutdown_within.total_seconds()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    late = [thread.name for thread in threads if thread.is_alive()]
-    store.close()
-    log.info("worker.stopped", late=late)
-    return 1 if failed.is_set() or late else 0
-
-
-def _wait_for_the_world(settings: Settings, context: Context, store: Store, broker: Broker, ready: _ReadyOr) -> None:
-    """See that store and broker are there and set up, waiting for them while they are away."""
-    declared = topology(settings.namespace, context.file.apps, settings.errors_max_length)
-
-    def look() -> bool:
-        store.check_ready()
-        missing = broker.missing(declared)
-        if missing:
-            raise NotSetUpError("; ".join([*missing, "run `recouple setup`"]))
-        ready.set()
-        return True
-
-    run_loop("start", look, ready, Idleness(), random.random)
-
-
-class _ReadyOr:
-    """Ends the waiting at the start: when the world is there, or when the worker is to stop."""
-
-    def __init__(self, stop: threading.Event, asked: Sequence[int]) -> None:
-        self._stop, self._asked, self._ready = stop, asked, False
-
-    def set(self) -> None:
-        self._ready = True
-
-    def is_set(self) -> bool:
-        return self._ready or self._stop.is_set() or bool(self._asked)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        until = time.monotonic() + (timeout or 0.0)
-        while not self.is_set() and time.monotonic() < until:
-            time.sleep(DRAIN_LOOK_S)
-        return self.is_set()
 
 
 def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker) -> list[Loop]:
@@ -239,8 +203,7 @@ def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker)
     wait = DRAIN_WAIT if plan.drain else RECEIVE_WAIT
     made: list[Loop] = []
     if Role.CHANGES in plan.roles:
-        queues = [changes_queue(ns, app) for app in plan.apps or place.context.file.apps]
-        consumer = broker.consumer(queues, prefetch=2 * batch)
+        consumer = broker.consumer(_change_queues(settings, plan, place.context), prefetch=2 * batch)
         made.append(Consuming(Job("changes", handle_changes, batch), consumer, place, wait))
     if Role.COMMANDS in plan.roles:
         consumer = broker.consumer([commands_queue(ns)], prefetch=10)
@@ -249,77 +212,29 @@ def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker)
         made.append(Relaying(broker.publisher(), place, batch))
     if Role.TIMERS in plan.roles:
         made.append(Timing(place, batch))
+        made.append(Listening(place, broker, wait))
         keep = Keep(errors=settings.keep_errors, log=settings.keep_log, handled=settings.keep_handled)
         made.append(Retaining(place.store, keep, utc_now, wait, random.random))
     return made
 
 
-def _guarded(loop: Loop, stop: threading.Event, idleness: Idleness, failed: threading.Event) -> None:
-    try:
-        run_loop(loop.name, loop.step, stop, idleness, random.random)
-    except Exception as fault:  # a thread has nobody above it: say so and stop the whole worker
-        log.error("worker.failed", loop=loop.name, exc_info=fault)
-        failed.set()
-    finally:
-        stop.set()
-        loop.close()
+def _change_queues(settings: Settings, plan: WorkPlan, context: Context) -> list[str]:
+    return [changes_queue(settings.namespace, app) for app in plan.apps or context.file.apps]
 
 
-def _drained(
-    settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker, idle: tuple[Idleness, list[Loop]]
-) -> bool:
-    """Say whether queues, outbox and work due now are empty and every loop has seen so."""
-    idleness, loops = idle
-    before = idleness.works
-    if _at_work(loops) or not idleness.settled(len(loops), DRAIN_STEPS):
-        return False
-    ns = settings.namespace
-    queues = [changes_queue(ns, app) for app in plan.apps or place.context.file.apps] + [commands_queue(ns)]
-    try:
-        with place.store.reading() as conn:
-            # In this order: what due work leaves behind is in the outbox by the time its row is gone.
-            left = due_store.count(conn, place.clock()) + outbox_store.count(conn)
-        left += sum(broker.depth(queue) for queue in queues)
-    except (BrokerUnavailableError, StoreUnavailableError):
-        return False
-    if left or _at_work(loops):  # before and after: a batch at hand is in no queue, and not in the outbox yet
-        return False
-    return idleness.works == before and idleness.settled(len(loops), DRAIN_STEPS)
+def _each(settings: Settings, plan: WorkPlan) -> list[tuple[Settings, WorkPlan]]:
+    """What each of several processes is given; each has an endpoint of its own.
 
-
-def _at_work(loops: Sequence[Loop]) -> bool:
-    return any(isinstance(loop, Consuming) and loop.at_work for loop in loops)
-
-
-def _work_in_processes(settings: Settings, plan: WorkPlan) -> int:
-    """Run several workers side by side; when one fails the others stop, and whoever supervises us starts anew."""
-    spawn = multiprocessing.get_context("spawn")
+    Raises:
+        EndpointError: one of them could not listen.
+    """
     one = msgspec.structs.replace(plan, processes=1)
-    children = [spawn.Process(target=_child, args=(settings, one), name=f"worker-{i}") for i in range(plan.processes)]
-    for child in children:
-        child.start()
-
-    told: list[int] = []
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if not told:
-            told.append(number)
-            for child in children:
-                child.terminate()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
-    codes: list[int] = []
-    while len(codes) < len(children):
-        codes = []
-        for child in children:
-            child.join(DRAIN_LOOK_S)
-            if child.exitcode is not None:  # one that was told before it could listen has left in good order, too
-                codes.append(0 if told and child.exitcode == -signal.SIGTERM else child.exitcode)
-        if any(codes):
-            pass_on(0, None)
-    return 1 if any(codes) else 0
+    addresses = addresses_of(settings.http, plan.processes)
+    return [(msgspec.structs.replace(settings, http=address), one) for address in addresses]
 
 
 def _child(settings: Settings, plan: WorkPlan) -> None:
-    raise SystemExit(work(settings, plan))
+    try:
+        raise SystemExit(work(settings, plan))
+    except EndpointError as error:
+        raise SystemExit(str(error)) from None

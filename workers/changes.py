@@ -59,6 +59,7 @@ def handle_changes(conn: Connection, context: Context, deliveries: Sequence[Deli
     touches = [_ignored(context, touch) if (touch.rule, touch.record) in outside else touch for touch in touches]
     told = write_desk(conn, context, desk, decided, touches)
     log_store.append(conn, [_duplicate(event, now) for event in repeated])
+    told += [_repeated(event) for event in repeated]
     return told + bury(conn, context, [*rejected, *reused, *at_fault.values()])
 
 
@@ -220,6 +221,11 @@ def _duplicate(event: Event, now: datetime) -> LogLine:
     message = event.message
     record = str(message.record) if isinstance(message, Change) else event.app
     return LogLine(at=now, record=record, outcome="duplicate", event=message.id)
+
+
+def _repeated(event: Event) -> Line:
+    fields = {"outcome": "duplicate", "message_id": event.message.id}
+    return Line(event="change.decided", level="debug", fields=fields)
 
 
 def bury(conn: Connection, context: Context, rejected: Sequence[Rejected]) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from messages.codec import (
     decode_command,
     encode_answer,
     encode_dead,
+    head_of,
 )
 from messages.commands import (
     Answer,
@@ -106,7 +108,7 @@ def handle_command(conn: Connection, context: Context, delivery: Delivery, now: 
 def _again(conn: Connection, command: Command, claimed: ClaimedCommand, now: datetime) -> list[Line]:
     """The same command once more: the same answer once more, now or when its job ends."""
     if claimed.answer is not None:
-        return _tell(conn, command, answer_kept(claimed.answer), now)
+        return _tell(conn, command, answer_kept(claimed.answer), claimed.answered_at or now)
     job = None if command.reply_to is None else job_store.add_reply(conn, command.id, command.reply_to)
     if job is not None and job.status is JobStatus.DONE:  # it ended while we waited for its lock
         return _tell(conn, command, answer_of(job), now)
@@ -114,13 +116,23 @@ def _again(conn: Connection, command: Command, claimed: ClaimedCommand, now: dat
 
 
 def refuse_failed(conn: Connection, context: Context, delivery: Delivery, now: datetime) -> list[Line]:
-    """Answer a command that could not be handled because of a fault in Recouple itself, if it can be read at all."""
-    try:
-        command = decode_command(delivery.body, delivery.properties, context.namespace, context.limits)
-    except (MalformedMessageError, InvalidCommandError):
+    """Answer a command that could not be handled because of a fault in Recouple itself."""
+    head: Command | CommandHead | None = head_of(delivery.properties, context.namespace)
+    with suppress(Exception):  # to read it may be what fails; its properties are enough to say no
+        head = decode_command(delivery.body, delivery.properties, context.namespace, context.limits)
+    return _refuse(conn, head, now)
+
+
+def refuse_unread(conn: Connection, context: Context, delivery: Delivery, now: datetime) -> list[Line]:
+    """Answer a command that must not be read again, because processes died over it."""
+    return _refuse(conn, head_of(delivery.properties, context.namespace), now)
+
+
+def _refuse(conn: Connection, head: Command | CommandHead | None, now: datetime) -> list[Line]:
+    if head is None:
         return []
     detail = "handling it failed in Recouple itself, nothing was done; `recouple dead` has the command and why"
-    return _tell(conn, command, Refused(command=command.name, code=RefusalCode.FAILED, detail=detail), now)
+    return _tell(conn, head, Refused(command=head.name, code=RefusalCode.FAILED, detail=detail), now)
 
 
 def _carry_out(conn: Connection, context: Context, command: Command, now: datetime) -> tuple[Answer | None, list[Line]]:

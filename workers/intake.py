@@ -9,9 +9,9 @@ import msgspec
 
 from messages.changes import Change
 from messages.codec import AppMessage, MalformedMessageError, decode_app_message
-from messages.dead import DeadLetter, DeadReason
+from messages.dead import ROUTING_KEY, DeadLetter, DeadReason
 from messages.outcomes import Applied
-from messages.topology import app_of_changes_queue
+from messages.topology import app_of_changes_queue, changes_exchange
 from messages.transport.ports import Delivery
 from workers.context import Context
 from workers.rules.images import Order, order_of
@@ -62,6 +62,10 @@ def _read(context: Context, delivery: Delivery, now: datetime) -> Event | Reject
     if app is None:
         detail = f"the mapping file knows no app {name!r}: add it, or have the app publish under its own name"
         return reject(delivery, DeadReason.UNKNOWN_APP, detail, "source", now)
+    if delivery.exchange == changes_exchange(context.namespace) and not delivery.routing_key.startswith(f"{app.name}."):
+        # RabbitMQ checks the right to the routing key, and not to those that the headers CC and BCC add to it.
+        detail = f"{ROUTING_KEY}: it does not begin with {app.name}. although the queue does; no app speaks for another"
+        return reject(delivery, DeadReason.WRONG_SOURCE, detail, ROUTING_KEY, now)
     try:
         message = decode_app_message(delivery.body, delivery.properties, app.name, context.limits)
     except MalformedMessageError as fault:

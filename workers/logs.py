@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TextIO
 
 import structlog
@@ -112,9 +112,13 @@ def _type_name(error: BaseException) -> str:
 
 def _frames(traceback: TracebackType | None) -> Iterator[str]:
     while traceback is not None:
-        frame = traceback.tb_frame
-        yield f"{frame.f_globals.get('__name__', '?')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+        yield place_of(traceback.tb_frame, traceback.tb_lineno)
         traceback = traceback.tb_next
+
+
+def place_of(frame: FrameType, line: int) -> str:
+    """Say where in the code a frame stands: ``module:line function``."""
+    return f"{frame.f_globals.get('__name__', '?')}:{line} {frame.f_code.co_name}"
 
 
 def _forbidden(line: EventDict) -> list[str]:

@@ -97,7 +97,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         record_url: With ``{table}`` and ``{key}`` to fill in; ``None`` where there is none.
         checks_version: The app refuses an instruction whose ``if_version`` has passed.
-        answer_within: An instruction unconfirmed for longer is a ``no_answer`` error.
+        answer_within: An instruction unconfirmed for longer is a ``no_answer`` error; outages do not count.
         max_instructions_per_second: Never more than so many, over all workers; ``None`` where there is no limit.
     """
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from messages.documents import UnfitNumber, exact_decimal, is_fit
 from messages.topology import UnroutableTableError, table_word
 from messages.values import Value
 from workers.mapping import (
@@ -30,7 +31,7 @@ from workers.mapping import (
     UpdateRule,
 )
 from workers.mapping_checks import Draft, check_drafts
-from workers.mapping_raw import Faults, Section
+from workers.mapping_raw import NUMBERS, Faults, Section
 from workers.mapping_sensitive import spread_sensitivity
 from workers.mapping_where import read_where
 from workers.spelling import did_you_mean
@@ -77,7 +78,7 @@ def parse_mapping_file(text: str, name: str) -> MappingFile:
         MappingFileError: it has faults; all of them are listed.
     """
     try:
-        document = tomllib.loads(text, parse_float=Decimal)
+        document = tomllib.loads(text, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise MappingFileError(name, (f"it is not TOML: {error}",)) from error
     faults: Faults = []
@@ -92,6 +93,13 @@ def parse_mapping_file(text: str, name: str) -> MappingFile:
     if faults:
         raise MappingFileError(name, tuple(faults))
     return MappingFile(apps=apps, mappings=spread_sensitivity([draft.mapping for draft in drafts]))
+
+
+def _number(text: str) -> Decimal | UnfitNumber:
+    try:
+        return exact_decimal(text)
+    except ValueError:
+        return UnfitNumber()
 
 
 def _read_apps(tables: dict[str, Any] | None, faults: Faults) -> dict[str, App]:
@@ -255,11 +263,11 @@ def _read_values(section: Section) -> tuple[tuple[Value, Value], ...] | None:
         return None
     faulty = [number for number, pair in enumerate(pairs, 1) if not all(map(_is_scalar, pair))]
     for number in faulty:
-        section.fault(f"values: pair {number} must be two texts, numbers, or true or false")
+        section.fault(f"values: pair {number} must be two texts, numbers, or true or false; {NUMBERS}")
     return None if faulty else tuple((left, right) for left, right in pairs)
 
 
 def _is_scalar(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value
-    return isinstance(value, int) or (isinstance(value, Decimal) and value.is_finite())
+    return isinstance(value, (int, Decimal)) and is_fit(value)

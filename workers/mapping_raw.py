@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
+from messages.documents import MAX_DIGITS, MAX_EXPONENT
 from workers.durations import MalformedDurationError, parse_duration
 from workers.spelling import did_you_mean
 
@@ -20,6 +21,9 @@ E = TypeVar("E", bound=StrEnum)
 
 _MANY = 1_000_000
 """More than anybody counts in a second or a minute."""
+
+NUMBERS = f"a number has at most {MAX_DIGITS} digits and an exponent up to {MAX_EXPONENT}, as in messages"
+"""What is said of a number that no message could hold."""
 
 _KINDS = {str: "a text in quotes", bool: "true or false", dict: "a table", list: "a list"}
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
+from messages.documents import is_fit
 from messages.values import Value, is_number
 from store.model import Side
 from workers.mapping import Comparison, Condition
-from workers.mapping_raw import Faults, Section
+from workers.mapping_raw import NUMBERS, Faults, Section
 
 _LISTS = (Comparison.IN, Comparison.NOT_IN)
 _ORDERS = (Comparison.LESS, Comparison.LESS_OR_EQUAL, Comparison.GREATER, Comparison.GREATER_OR_EQUAL)
@@ -50,7 +50,7 @@ def _why_not(comparison: Comparison, value: Value) -> str | None:
         return f"value is a list, which is for is = 'in' and 'not in', not '{comparison}'"
     kind = _kind(value)
     if kind is None:
-        return "value must be a text, a number, or true or false"
+        return f"value must be a text, a number, or true or false; {NUMBERS}"
     if kind == "flag" and comparison in _ORDERS:
         return f"is = '{comparison}' compares numbers or texts: true and false are neither less nor greater"
     return None
@@ -63,7 +63,7 @@ def _why_no_list(comparison: Comparison, value: Value) -> str | None:
         return "value must not be an empty list"
     kinds = {_kind(one) for one in value}
     if None in kinds:
-        return "value must be a list of texts, numbers, or true or false"
+        return f"value must be a list of texts, numbers, or true or false; {NUMBERS}"
     return None if len(kinds) == 1 else "value mixes texts, numbers, and true or false; a list holds one kind"
 
 
@@ -72,5 +72,4 @@ def _kind(value: Any) -> str | None:
         return "flag"
     if isinstance(value, str):
         return None if "\0" in value else "text"
-    finite = is_number(value) and Decimal(value).is_finite()
-    return "number" if finite else None
+    return "number" if is_number(value) and is_fit(value) else None

@@ -18,9 +18,11 @@ from store import handled as handled_store
 from store import instructions as instruction_store
 from store import jobs as job_store
 from store import log as log_store
+from store import suspects as suspect_store
 from store.connect import Store
 from store.errors import Resolved
 from store.failures import StoreNotReadyError, StoreUnavailableError
+from workers import metrics
 from workers.logs import get_logger
 
 log = get_logger("workers.retention")
@@ -41,7 +43,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         errors: Resolved errors.
         log: The synchronization log, answered instructions and finished jobs.
-        handled: Ids of messages that were handled.
+        handled: Ids of messages that were handled, and marks of those that were begun and never came again.
     """
 
     errors: timedelta
@@ -67,6 +69,7 @@ _SWEEPS = (
     _Sweep("instructions", lambda keep: keep.log, instruction_store.purge),
     _Sweep("jobs", lambda keep: keep.log, job_store.purge),
     _Sweep("handled", lambda keep: keep.handled, handled_store.purge),
+    _Sweep("suspects", lambda keep: keep.handled, suspect_store.purge),
 )
 
 
@@ -106,6 +109,7 @@ class Retaining:
             raise
         except Exception as fault:
             log.error("work.failed", kind=f"retention of {sweep.name}", exc_info=fault)
+            metrics.FAULTS.labels("work.failed").inc()
             went = 0
         self._went[sweep.name] = self._went.get(sweep.name, 0) + went
         if went < AT_ONCE:

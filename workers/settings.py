@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from messages.masking import masked
 from messages.transport.urls import parse_broker_url
+from workers.address import Address, parse_address
 from workers.durations import format_duration, parse_duration
 from workers.spelling import did_you_mean
 
@@ -44,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_errors: timedelta
     keep_log: timedelta
     keep_handled: timedelta
+    http: Address | None
+    stuck_after: timedelta
 
     def shown(self) -> dict[str, str]:
         """Return every setting by the name of its variable, as text that may be printed and logged: no password."""
@@ -121,13 +125,9 @@ def _attribute(name: str) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, timedelta):
         return format_duration(value)
-    return _without_password(value) if isinstance(value, str) and "://" in value else str(value)
-
-
-def _without_password(url: str) -> str:
-    # From the first colon to the last @, so that a password that should have been percent-encoded is hidden as well.
-    url = re.sub(r"://([^:/@]*):.*@", r"://\1:***@", url)
-    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", url)
+    if value is None:
+        return ""
+    return masked(value) if isinstance(value, str) and "://" in value else str(value)
 
 
 def _store_url(text: str) -> str:
@@ -293,6 +293,19 @@ SETTINGS: tuple[Setting, ...] = (
         "14d",
         "For so long the id of a message is remembered; one that comes again later than this counts as new.",
         _lasting(_H, 3650 * _DAY),
+    ),
+    Setting(
+        "RECOUPLE_HTTP",
+        "",
+        "Where a worker answers `/metrics`, `/health/live` and `/health/ready`, as `127.0.0.1:9464`; empty: nowhere. "
+        "Of several processes each has the next port.",
+        parse_address,
+    ),
+    Setting(
+        "RECOUPLE_STUCK_AFTER",
+        "2m",
+        "A worker with a loop that gives no sign of life for so long ends itself, with exit code 70.",
+        _lasting(_MIN, 24 * _H),
     ),
 )
 """Every setting, in the order of the README's table."""

@@ -27,35 +27,39 @@ from workers.arrivals import match_arrivals
 from workers.bulk.chunks import run_chunk
 from workers.context import Context
 from workers.deciding import Decided, decide_touched, look_at
+from workers.holding import let_go
 from workers.log_lines import Line
 from workers.rules.desk import Desk, Instructed, Touch
 from workers.rules.lay_outcomes import lay_applied
 from workers.rules.refusals import go_again, unanswered
 from workers.rules.sending import answer_due
+from workers.silence import wait_on
 from workers.writing import write_desk
 
-
-def take_due(conn: Connection, limit: int, now: datetime, *, jobs_first: bool = False) -> list[Due]:
-    """Claim up to ``limit`` pieces of work that are done in one transaction; once it is committed they are gone.
-
-    Args:
-        jobs_first: Of jobs, if one has work to do; else jobs come last. By turns, neither waits for the other.
-    """
-    for kinds in (_JOBS, *_TURNS) if jobs_first else (*_TURNS, _JOBS):
-        items = due_store.claim(conn, now, 1 if kinds is _JOBS else limit, kinds)
-        if items:
-            due_store.delete(conn, [item.id for item in items])
-            return items
-    return []
+TURNS = (
+    DueKind.GATE,
+    DueKind.LET_GO,
+    DueKind.ARRIVAL,
+    DueKind.RETRY,
+    DueKind.ANSWER,
+    DueKind.WAKE,
+    DueKind.PUBLISHED,
+    DueKind.JOB,
+)
+"""The kinds of work that are ever due, in the order in which they take turns."""
 
 
 def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
-    """Do what ``take_due`` returned, in the same transaction; return the lines to be logged after the commit."""
+    """Do work of one kind, which is deleted in the same transaction; return the lines to be logged after the commit."""
     if items[0].kind is DueKind.JOB:
         return run_chunk(conn, context, items[0].job or 0, now)
     if any(item.kind is DueKind.GATE for item in items):
         for item in items:
             arrival_store.release(conn, item.mapping or "", now)
+        return []
+    if items[0].kind is DueKind.LET_GO:
+        for mapping in dict.fromkeys(item.mapping or "" for item in items):
+            let_go(conn, context.file, mapping, now)
         return []
     if any(item.kind is DueKind.ARRIVAL for item in items):
         keys = {(item.mapping, item.record) for item in items if item.mapping and item.record}
@@ -66,7 +70,12 @@ def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: d
 def put_off(conn: Connection, item: Due, now: datetime) -> None:
     """Leave a piece of work that failed for later; nothing but itself waits for it."""
     if due_store.delete(conn, [item.id]):  # else another worker has done it meanwhile
-        due_store.put(conn, [replace(item, due_at=now + PUT_OFF)])
+        due_store.put(conn, [_later(item, now + PUT_OFF)])
+
+
+def _later(item: Due, due_at: datetime) -> Due:
+    """Return ``item`` for another time; nobody died over it."""
+    return replace(item, due_at=due_at, starts=0)
 
 
 PUT_OFF = timedelta(minutes=5)
@@ -75,19 +84,12 @@ PUT_OFF = timedelta(minutes=5)
 ASK_AGAIN = timedelta(seconds=30)
 """When an instruction to be sent again, of what is paused, is looked at the next time."""
 
-_TURNS = (
-    (DueKind.GATE,),
-    (DueKind.ARRIVAL,),
-    (DueKind.RETRY, DueKind.ANSWER, DueKind.WAKE, DueKind.PUBLISHED),
-)
-"""Kinds that are done in one transaction: arrivals take locks that the others do not."""
-
-_JOBS = (DueKind.JOB,)
-"""One chunk of one job in a transaction of its own, so that it can be halved when it fails."""
-
 
 def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now: datetime) -> list[Line]:
     rows = instruction_store.find(conn, {item.instruction for item in items if item.instruction})
+    items = wait_on(conn, context.file, items, rows, now)
+    if not items:
+        return []
     published = [
         item.instruction
         for item in items
@@ -96,7 +98,7 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
     images = record_store.lock(conn, {rows[name].sent.record for name in published if rows[name].sent.record.key})
     numbers = {item.coupling for item in items if item.coupling} | {row.coupling_id for row in rows.values()}
     desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys(), numbers).values())
-    due_store.put(conn, [replace(item, due_at=now + PUT_OFF) for item in items if _has_no_mapping(desk, item)])
+    due_store.put(conn, [_later(item, now + PUT_OFF) for item in items if _has_no_mapping(desk, item)])
     touches: list[Touch] = []
     for name in published:
         applied = Applied(app=rows[name].app, id=f"published-{name}", instruction=name)
@@ -132,7 +134,7 @@ def _send_again(conn: Connection, desk: Desk, items: Sequence[Due], now: datetim
             if sent.id != item.instruction or sent.state is not InstructionState.BACKING_OFF:
                 continue
             if mapping is not None and pauses.of(mapping) is not None:
-                paused.append(replace(item, due_at=now + ASK_AGAIN))
+                paused.append(_later(item, now + ASK_AGAIN))
                 continue
             due_at = None if mapping is None else answer_due(mapping, sent.side, now)
             coupling, again = go_again(coupling, sent, due_at)

@@ -204,7 +204,7 @@ class World:
         # One snapshot of the store, and the apps' changes after it: an app makes its change before it answers, so
         # that where no instruction is in flight any more, the change is among those that have to be heard.
         with self.store.reading() as conn:
-            busy = outbox_store.count(conn) > 0 or any(
+            busy = not outbox_store.is_empty(conn) or any(
                 coupling_store.page(conn, status=status, limit=1) for status in (Standing.IN_FLIGHT, Standing.CREATING)
             )
             self._note_changes()
