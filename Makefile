@@ -6,7 +6,7 @@ BIN   := .venv/bin
 STAMP := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format format-check lint types layers docs run clean
+.PHONY: help venv demo test check faults load fuzz format format-check lint types layers docs run clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,15 @@ test: $(STAMP)  ## Run every test
 	$(BIN)/pytest
 
 check: format-check lint types layers test  ## What a change must pass: format, lint, types, layers, tests
+
+faults: $(STAMP)  ## Break everything while it works, and see that nothing is lost: FAULTS=n cycles, FAULTS_SEED=n as before
+	@$(BIN)/python -m tests.faults
+
+load: $(STAMP)  ## Give the workers more than they can take, and print what they held and how they answered: LOAD=n messages
+	LOAD=$(or $(LOAD),100000) $(BIN)/pytest tests/load
+
+fuzz: $(STAMP)  ## Feed everything that others write with what nobody would: FUZZ=n inputs in all; findings go to tests/fuzz/corpus
+	@$(BIN)/python -m tests.fuzz $(if $(FUZZ),--inputs $(FUZZ))
 
 format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

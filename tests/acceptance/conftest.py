@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.harness import Backend
+from tests.acceptance.secured_stage import Secured, open_secured
+from tests.servers.server import ServerStartError
 from tests.services import fresh_database
 
 
@@ -26,3 +29,13 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return found
     folder: Path = tmp_path_factory.mktemp("embedded")
     return Backend(f"sqlite:///{folder / 'store.db'}", f"embedded:///{folder / 'broker.db'}")
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """Servers of their own, set up as `docs/security.md` says."""
+    try:
+        with open_secured(tmp_path_factory.mktemp("secured")) as found:
+            yield found
+    except ServerStartError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 
@@ -32,15 +32,26 @@ STOP_WITHIN_S = 10
 
 
 class WorkerProcess:
-    """``recouple work``, its standard output and error kept in files."""
+    """``recouple work``, its standard output and error kept in files.
+
+    Attributes:
+        command: What is started.
+    """
+
+    command: ClassVar[tuple[str, ...]] = (*COMMAND, "work")
 
     def __init__(self, folder: Path, environ: Mapping[str, str], *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._output, self._errors = folder / "stdout", folder / "stderr"
         with self._output.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*COMMAND, "work", *options], env=os.environ | environ, stdout=output, stderr=errors
+                [*self.command, *options], env=os.environ | environ, stdout=output, stderr=errors
             )
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     @property
     def output(self) -> str:

@@ -139,11 +139,18 @@ def test_a_locked_file_is_unavailable(tmp_path: Path) -> None:
     other.close()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://somewhere/x", "sqlite://", "nosuch://x/y"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("nonsense", "mysql://somewhere/x", "sqlite://", "nosuch://x/y"),
+        *("postgresql://ada:SECRET", "postgresql://ada:an@SECRET@somewhere/x"),
+    ],
+)
 def test_a_wrong_url_is_a_sentence(url: str) -> None:
-    """A mistyped setting would end in a traceback, or in a store in memory that each connection has its own of."""
-    with pytest.raises(ValueError, match="store URL"):
+    """A mistyped setting would end in a traceback, in a store in memory, or in a log line with part of a password."""
+    with pytest.raises(ValueError, match="store URL") as caught:
         open_store(url)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_name_with_a_nul_is_refused_before_anything_is_written(store: Store) -> None:

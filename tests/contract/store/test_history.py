@@ -146,7 +146,7 @@ def test_a_command_has_one_effect_and_one_answer(connection: Connection) -> None
     second = msgspec.structs.replace(ORDER, id="c0")
     assert commands.claim(connection, [second, ORDER, other]) == [
         ClaimedCommand(Claim.NEW),
-        ClaimedCommand(Claim.DUPLICATE, '{"done": 1}'),
+        ClaimedCommand(Claim.DUPLICATE, '{"done": 1}', NOW + SECOND),
         ClaimedCommand(Claim.REUSED),
     ]
     first, last = commands.page(connection, 9)

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 from store.connect import Store, open_store
 from store.installation import installation_id
 from store.migrate import current_revision, head_revision, migrate
-from store.tables import metadata
+from store.worker_tables import metadata
 
 
 def test_migrations_and_tables_agree(store: Store) -> None:

@@ -21,7 +21,10 @@ def test_a_backlog_says_since_when(connection: Connection) -> None:
     outbox.put(connection, [(publication(), None), (publication(), None)])
     due.put(connection, [Due(kind=DueKind.WAKE, coupling=1, due_at=NOW + seconds * SECOND) for seconds in (-2, 0, 1)])
     waiting = overview.outbox(connection)
-    assert (waiting.waiting, waiting.oldest_at) == (2, outbox.oldest(connection))
+    assert waiting.waiting == 2
+    assert waiting.oldest_at is not None
+    assert waiting.oldest_at > NOW
+    assert waiting.oldest_at.tzinfo is not None
     assert waiting.ready_at == waiting.oldest_at
     assert overview.overdue(connection, NOW) == Backlog(
         waiting=2, oldest_at=NOW - 2 * SECOND, ready_at=NOW - 2 * SECOND
@@ -31,7 +34,7 @@ def test_a_backlog_says_since_when(connection: Connection) -> None:
 def test_what_was_put_off_is_not_ready(connection: Connection) -> None:
     """Messages that are paced, or just being published, would look like those of a worker that has died."""
     outbox.put(connection, [(publication(), None)])
-    put_at = outbox.oldest(connection)
+    put_at = overview.outbox(connection).oldest_at
     assert put_at is not None
     outbox.claim(connection, 9, put_at, SECOND)
     assert overview.outbox(connection).ready_at == put_at + SECOND

@@ -72,8 +72,7 @@ def test_held_work_is_not_due_before_it_is_let_go(connection: Connection) -> Non
     later = NOW + timedelta(days=1000)
     assert due.count(connection, later) == 0
     assert due.claim(connection, later, 9) == []
-    assert due.let_go(connection, ["customer"], NOW) == 2
-    assert due.let_go(connection, [], NOW) == 0
+    assert [due.let_go(connection, "customer", NOW, limit) for limit in (1, 9, 9)] == [1, 1, 0]
     claimed = due.claim(connection, NOW, 9)
     assert [(one.kind, one.coupling, one.record) for one in claimed] == [
         (DueKind.WAKE, 3, None),
@@ -122,7 +121,7 @@ def test_a_resume_waits_for_what_is_being_put_off(shared_store: Store) -> None:
         held.wait()
         with shared_store.transaction() as conn:
             pauses.end(conn, Scope.MAPPING, "customer")
-            let_go.append(due.let_go(conn, ["customer"], NOW))
+            let_go.append(due.let_go(conn, "customer", NOW, 9))
 
     other = threading.Thread(target=resume)
     other.start()

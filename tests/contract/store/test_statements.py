@@ -16,13 +16,16 @@ from store import (
     couplings,
     due,
     errors,
+    gauges,
     handled,
     instructions,
     jobs,
+    listening,
     log,
     matches,
     outbox,
     records,
+    suspects,
     waits,
 )
 from store.arrivals import Arrival
@@ -31,7 +34,8 @@ from store.connect import Store
 from store.due import Due, DueKind
 from store.jobs import JobLine, JobStatus
 from store.model import Side, Wait
-from store.tables import metadata
+from store.suspects import Suspect
+from store.worker_tables import metadata
 from tests.contract.store.samples import NOW, SECOND, bc, coupling, image, line, plain, publication, report, sales, sent
 
 Call = Callable[[Connection, int], object]
@@ -47,6 +51,10 @@ def _arrival(number: int) -> Arrival:
 
 def _ordered(number: int) -> Ordered:
     return Ordered(str(number), "d", "ops", "retry", "{}", None, None, NOW)
+
+
+def _suspects(count: int) -> list[Suspect]:
+    return [Suspect("q", str(number)) for number in range(count)]
 
 
 def _due(number: int) -> Due:
@@ -86,9 +94,13 @@ CALLS: dict[str, tuple[int, Call]] = {
     "log.append": (1, lambda c, n: log.append(c, [line(bc(i)) for i in range(n)])),
     "outbox.put": (1, lambda c, n: outbox.put(c, [(publication(), None)] * n)),
     "outbox.done": (1, lambda c, n: outbox.done(c, range(n))),
+    "outbox.put_off": (1, lambda c, n: outbox.put_off(c, range(n), NOW)),
     "outbox.release": (1, lambda c, n: outbox.release(c, range(n))),
     "due.put": (1, lambda c, n: due.put(c, [_due(i) for i in range(n)])),
     "due.delete": (1, lambda c, n: due.delete(c, range(n))),
+    "due.begin": (1, lambda c, n: due.begin(c, range(n), NOW)),
+    "due.take_again": (1, lambda c, n: due.take_again(c, range(n))),
+    "due.give_up": (1, lambda c, n: due.give_up(c, range(n))),
     "due.cancel": (1, lambda c, n: due.cancel(c, [str(i) for i in range(n)])),
     "arrivals.put": (1, lambda c, n: arrivals.put(c, [_arrival(i) for i in range(n)])),
     "arrivals.lock": (1, lambda c, n: arrivals.lock(c, [("m", bc(i)) for i in range(n)])),
@@ -111,6 +123,10 @@ CALLS: dict[str, tuple[int, Call]] = {
         lambda c, n: jobs.append_lines(c, 1, [JobLine(str(i), "failed", "") for i in range(n)]),
     ),
     "commands.claim": (2, lambda c, n: commands.claim(c, [_ordered(i) for i in range(n)])),
+    "suspects.doubtful": (1, lambda c, n: suspects.doubtful(c, _suspects(n), "a")),
+    "suspects.mark": (1, lambda c, n: suspects.mark(c, _suspects(n), "a", NOW)),
+    "suspects.take_back": (1, lambda c, n: suspects.take_back(c, _suspects(n), "a")),
+    "suspects.forget": (1, lambda c, n: suspects.forget(c, _suspects(n))),
     "commands.answer": (1, lambda c, n: commands.answer(c, [(str(i), "{}", NOW) for i in range(n)])),
 }
 """Every call that takes many, with the most statements that it may take."""
@@ -118,6 +134,7 @@ CALLS: dict[str, tuple[int, Call]] = {
 BOUNDED: dict[str, Call] = {
     "outbox.claim": lambda c, n: outbox.claim(c, n, NOW, SECOND),
     "handled.purge": lambda c, n: handled.purge(c, NOW, n),
+    "suspects.purge": lambda c, n: suspects.purge(c, NOW, n),
     "instructions.purge": lambda c, n: instructions.purge(c, NOW, n),
     "errors.purge": lambda c, n: errors.purge(c, errors.Resolved(before=NOW, family=Family.INTEGRATION), n, 5),
     "errors.count_explaining": lambda c, _: errors.count_explaining(c, errors.Resolved(before=NOW)),
@@ -126,6 +143,11 @@ BOUNDED: dict[str, Call] = {
     "jobs.lines": lambda c, n: jobs.lines(c, 1, n, 5),
     "jobs.lock": jobs.lock,
     "due.claim": lambda c, n: due.claim(c, NOW, n),
+    "gauges.read": lambda c, _: gauges.read(c, NOW),
+    "listening.awaits_answers": lambda c, _: listening.awaits_answers(c),
+    "listening.held_up": lambda c, _: listening.held_up(c, "recouple.instructions", NOW),
+    "due.let_go": lambda c, n: due.let_go(c, "m", NOW, n) + 1,
+    "due.kinds_due": lambda c, _: due.kinds_due(c, NOW),
     "arrivals.release": lambda c, _: arrivals.release(c, "m", NOW),
     "arrivals.gated": lambda c, n: arrivals.gated(c, "m", n),
     "records.uncoupled": lambda c, n: records.uncoupled(c, "m", Side.LEFT, bc(""), n),
@@ -134,7 +156,8 @@ BOUNDED: dict[str, Call] = {
     "log.of_record": lambda c, n: log.of_record(c, "bc/customer/1", n),
     "errors.page": lambda c, n: errors.page(c, errors.ErrorFilters(record=bc(1)), n),
     "couplings.page": lambda c, n: couplings.page(c, limit=n, after_id=5),
-    "outbox.oldest": lambda c, _: outbox.oldest(c),
+    "outbox.has_ready": lambda c, _: outbox.has_ready(c, NOW),
+    "outbox.backlog": lambda c, n: outbox.backlog(c, n) + 1,
     "commands.page": lambda c, n: commands.page(c, n, after=3),
 }
 """Calls that look through a table, which an index must lead."""
@@ -192,8 +215,7 @@ def _plan(connection: Connection, statement: str, parameters: Any) -> list[str]:
     return [str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters)]
 
 
-TABLES = frozenset(metadata.tables) - {"outbox"}
-"""The outbox is read from its beginning, in the order of its numbers, and is short when all is well."""
+TABLES = frozenset(metadata.tables)
 
 
 def _walks(step: str) -> bool:

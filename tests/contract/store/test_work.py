@@ -43,16 +43,6 @@ def test_published_is_gone_and_released_is_back(connection: Connection) -> None:
     assert outbox.count(connection) == 2
 
 
-def test_the_age_of_the_outbox(connection: Connection) -> None:
-    """`recouple health` would not notice that nothing is published any more."""
-    assert outbox.oldest(connection) is None
-    outbox.put(connection, [(publication(), None)])
-    since = outbox.oldest(connection)
-    assert since is not None
-    assert since > NOW - 365 * 86400 * SECOND
-    assert since.tzinfo is not None
-
-
 def test_work_is_claimed_when_it_is_due(connection: Connection) -> None:
     """A retry would go out too early, or an instruction that is not answered would never be noticed."""
     items = [
@@ -66,8 +56,10 @@ def test_work_is_claimed_when_it_is_due(connection: Connection) -> None:
     assert due.count(connection, NOW) == 2
     assert due.claim(connection, NOW, 1) == claimed[:1]
     assert due.claim(connection, NOW, 9, [DueKind.ARRIVAL, DueKind.RETRY]) == claimed[1:]
+    assert due.kinds_due(connection, NOW) == {DueKind.WAKE, DueKind.ARRIVAL}
     due.delete(connection, [each.id for each in claimed])
     assert due.claim(connection, NOW, 9) == []
+    assert due.kinds_due(connection, NOW) == set()
     assert [each.instruction for each in due.claim(connection, NOW + SECOND, 9)] == ["i1"]
 
 

@@ -1,17 +1,21 @@
-"""A broker of each kind with a small topology of this test's own."""
+"""A broker of each kind with a small topology of this test's own, and a RabbitMQ that may be hurt."""
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
+import trustme
 
 from messages.topology import ExchangeSpec, QueueSpec, Topology
 from messages.transport.connect import connect
 from messages.transport.ports import Broker, Consumer, Delivery, Properties, Publication, PublishOutcome
+from tests.servers.rabbitmq import RabbitmqServer, start_rabbitmq
+from tests.servers.server import ServerStartError, Tls
 from tests.services import remove
 
 LEASE_S = 1
@@ -79,3 +83,43 @@ def receive(consumer: Consumer, count: int) -> list[Delivery]:
 def bodies(deliveries: Sequence[Delivery]) -> list[bytes]:
     """Return what was delivered, in order."""
     return sorted(one.body for one in deliveries)
+
+
+TOPOLOGY = Topology(
+    exchanges=(ExchangeSpec(name="x"),),
+    queues=(QueueSpec(name="q", exchange="x", pattern="#", arguments={"x-queue-type": "quorum"}),),
+)
+MESSAGE = Publication(exchange="x", routing_key="a", body=b"{}", properties=Properties())
+
+
+class Hurtable(NamedTuple):
+    """A RabbitMQ of these tests' own, where ``TOPOLOGY`` stands and takes ``MESSAGE``; and who vouches for it."""
+
+    server: RabbitmqServer
+    authority: str
+
+    def url(self, *, tls: bool) -> str:
+        """Where it is."""
+        return f"{self.server.tls_url}?cacertfile={self.authority}" if tls else self.server.url
+
+    def port(self, *, tls: bool) -> int:
+        """Where it listens."""
+        return self.server.tls_port if tls else self.server.port
+
+
+@pytest.fixture(scope="session")
+def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurtable]:
+    """A RabbitMQ to be frozen, starved and cut off; who hurts it heals it."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    tls = Tls(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tls.certificate)
+    certificate.private_key_pem.write_to_path(tls.key)
+    authority.cert_pem.write_to_path(tls.authority)
+    try:
+        server = start_rabbitmq(tls=tls)
+    except ServerStartError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+    connect(server.url).declare(TOPOLOGY)
+    yield Hurtable(server, str(tls.authority))
+    server.stop()

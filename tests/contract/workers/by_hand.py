@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from messages import topology
 from messages.changes import Change, Operation
@@ -32,11 +33,14 @@ from store import couplings as coupling_store
 from store import due as due_store
 from store import errors as error_store
 from store import jobs as job_store
+from store import listening as listening_store
 from store import log as log_store
 from store import outbox as outbox_store
 from store.connect import Store, open_store
 from store.couplings import Standing, standing
+from store.due import Due, DueKind
 from store.errors import ErrorFilters
+from store.hearing import Hearing
 from store.migrate import migrate
 from store.model import Coupling
 from workers.changes import handle_changes
@@ -44,11 +48,12 @@ from workers.commands import handle_command
 from workers.context import Context
 from workers.log_lines import Line
 from workers.mapping_file import parse_mapping_file
-from workers.timers import do_due_work, take_due
+from workers.timers import TURNS, do_due_work
 
 NS = "recouple"
 REPLIES = f"{NS}.replies.test"
 MANY = 1000
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 _NUMBERS = itertools.count(1)
 
@@ -62,6 +67,16 @@ def change(record: str, version: int, operation: Operation = Operation.CREATE, *
 def gone(record: str, version: int) -> Change:
     """The record is deleted by a user."""
     return change(record, version, Operation.DELETE)
+
+
+def take_due(conn: Connection, limit: int, now: datetime) -> list[Due]:
+    """Claim and delete work of the first kind of which there is any; of jobs, one."""
+    for kind in TURNS:
+        items = due_store.claim(conn, now, 1 if kind is DueKind.JOB else limit, (kind,))
+        if items:
+            due_store.delete(conn, [item.id for item in items])
+            return items
+    return []
 
 
 def answer_read(instruction: Instruction, version: int, **fields: Value) -> Change:
@@ -100,6 +115,7 @@ class ByHand:
     Attributes:
         now: What the clock shows; a test moves it.
         lines: What would be logged, in order.
+        listens: Whether somebody has listened all the while, so that who has not answered in time is silent.
     """
 
     def __init__(self, store: Store, mapping_file: str) -> None:
@@ -109,6 +125,7 @@ class ByHand:
         self.context = Context(file=file, tokens=lambda: next(tokens), namespace=NS)
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.lines: list[Line] = []
+        self.listens = True
 
     # What happens.
 
@@ -171,6 +188,9 @@ class ByHand:
     def do_one_turn(self) -> bool:
         """Do what is due in one transaction; say whether there was anything."""
         with self.store.transaction() as conn:
+            if self.listens and DueKind.ANSWER in due_store.kinds_due(conn, self.now):
+                heard = Hearing(since=LONG_AGO, looked_at=self.now, heard_at=self.now)
+                listening_store.save(conn, dict.fromkeys(self.context.file.apps, heard))
             taken = take_due(conn, MANY, self.now)
             self.lines += do_due_work(conn, self.context, taken, self.now) if taken else []
         return bool(taken)

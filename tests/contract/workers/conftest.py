@@ -30,7 +30,7 @@ from workers.changes import handle_changes
 from workers.consume import Timing, Workplace, handle_commands
 from workers.context import Context
 from workers.logs import set_up_logging
-from workers.pipeline import process
+from workers.pipeline import Handler, Handling, process
 from workers.settings import read_settings
 
 MAPPING = """
@@ -71,9 +71,13 @@ class Workshop:
         """Return messages as they come out of the queues."""
         return [self._delivery(one) for one in messages]
 
+    def handling(self, handler: Handler) -> Handling:
+        """Return how a worker's loop with this handler handles a batch."""
+        return Handling(self.store, self.context, handler, lambda: datetime.now(UTC))
+
     def handle(self, *messages: Message) -> None:
         """Handle messages of apps as one batch."""
-        process(self.store, self.context, handle_changes, self.deliveries(messages), lambda: datetime.now(UTC))
+        process(self.handling(handle_changes), self.deliveries(messages))
 
     def do_due_work(self) -> int:
         """Let the timers do what is due, and return how many steps they took."""
@@ -103,7 +107,7 @@ class Workshop:
     def order(self, *orders: Message) -> None:
         """Handle commands, each by itself."""
         for one in self.deliveries(orders):
-            process(self.store, self.context, handle_commands, [one], lambda: datetime.now(UTC))
+            process(self.handling(handle_commands), [one])
 
     def answers(self, reply_to: str) -> list[dict[str, Any]]:
         """Look at the answers to this queue, as CloudEvents."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from store.connect import Store, open_store
 from store.migrate import migrate
-from store.tables import metadata
+from store.worker_tables import metadata
 from tests.contract.workers.by_hand import ByHand
 
 

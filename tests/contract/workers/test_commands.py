@@ -384,6 +384,17 @@ def test_the_same_command_twice(hands: ByHand, *, refused_too: bool) -> None:
     assert (hands.couplings(), hands.instructions(), hands.log("bc/customer/1")) == (before[0], [], before[2])
 
 
+def test_the_same_answer_is_the_same_byte_for_byte(hands: ByHand) -> None:
+    """Whoever tells messages apart by their bytes would take the repeated answer for a second, another one."""
+    ordered = encode_command(command(couple("bc/customer/1", "sales/account/9"), "c1"), NS, hands.now)
+    told = []
+    for _ in range(2):
+        hands.deliver_command(delivery(topology.commands_queue(NS), ordered))
+        told += hands.published("")
+        hands.now += timedelta(hours=1)
+    assert told[0] == told[1]
+
+
 def test_the_answer_stays_what_it_was(hands: ByHand) -> None:
     """An operator who asks again would hear of the state of today as if it were what the command did."""
     two(hands, right={"title": "Bea", "town": "y"})

@@ -35,12 +35,13 @@ from tests.contract.workers.by_hand import (
     command,
     delivery,
     gone,
+    take_due,
 )
 from tests.services import empty
 from workers.bulk import jobs
 from workers.bulk.chunks import fail_chunk
 from workers.mapping import Comparison, Condition
-from workers.timers import do_due_work, take_due
+from workers.timers import do_due_work
 
 MAPPING_FILE = """
 [apps.bc]

@@ -23,8 +23,9 @@ from tests.acceptance.wire import Message, command
 from tests.contract.store.samples import report
 from tests.contract.workers.conftest import LIMIT, Workshop
 from workers.bulk.jobs import CHUNK
+from workers.careful import Careful
 from workers.consume import Timing, Workplace
-from workers.timers import take_due
+from workers.room import Room
 
 REPLIES = "recouple.replies.test"
 OLD = datetime.now(UTC) - timedelta(days=30)
@@ -183,8 +184,10 @@ def test_two_workers_pass_over_no_more_than_what_fails(workshop: Workshop) -> No
 def test_one_job_row_is_claimed_at_a_time(workshop: Workshop) -> None:
     """A chunk that fails would take another job's chunk with it."""
     workshop.order(purge(), purge(older_than_days=90))
-    with workshop.store.transaction() as conn:
-        assert [item.kind for item in take_due(conn, LIMIT, datetime.now(UTC))] == [DueKind.JOB]
+    now, taken = datetime.now(UTC), list[Due]()
+    Careful(workshop.store, workshop.context, Room(), now).do(DueKind.JOB, LIMIT, now, taken)
+
+    assert [item.kind for item in taken] == [DueKind.JOB]
 
 
 def test_jobs_and_other_due_work_take_turns(workshop: Workshop) -> None:

@@ -19,10 +19,9 @@ from store import pauses as pause_store
 from store import records as record_store
 from store.jobs import Counters, Job, JobStatus
 from store.pauses import Pause, Scope
-from tests.contract.workers.by_hand import MANY, ByHand, by_hand, change, gone
+from tests.contract.workers.by_hand import MANY, ByHand, by_hand, change, gone, take_due
 from workers.bulk import jobs
 from workers.bulk.chunks import fail_chunk
-from workers.timers import take_due
 
 MAPPING_FILE = """
 [apps.bc]

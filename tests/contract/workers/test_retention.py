@@ -14,19 +14,21 @@ import structlog
 from sqlalchemy import text
 
 from messages.errors import ErrorStatus
-from store import commands, couplings, errors, handled, instructions, jobs, log
+from store import commands, couplings, errors, handled, instructions, jobs, log, suspects
 from store.commands import Ordered
 from store.connect import Store, open_store
 from store.errors import ErrorFilters
 from store.jobs import Job, JobStatus
 from store.migrate import migrate
 from store.model import InstructionState
+from store.suspects import Suspect
 from tests.contract.store.samples import bc, line, plain, report, sales, sent
 from workers.logs import set_up_logging
 from workers.retention import AT_ONCE, FIRST_ROUND, ROUND, Keep, Retaining
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEEP = Keep(errors=timedelta(days=90), log=timedelta(days=30), handled=timedelta(days=14))
+KINDS = ("errors", "log", "instructions", "jobs", "handled", "suspects")
 LONG_AGO, LATELY = START - timedelta(days=100), START - timedelta(days=1)
 
 
@@ -52,7 +54,7 @@ class Keeping:
 
     def left(self) -> dict[str, int]:
         """How many rows there are of each kind."""
-        tables = ("errors", "log", "instructions", "jobs", "handled", "commands")
+        tables = ("errors", "log", "instructions", "jobs", "handled", "suspects", "commands")
         with self.store.reading() as conn:
             return {name: conn.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in tables}
 
@@ -88,6 +90,7 @@ def fill(store: Store, name: str, at: datetime) -> None:
         instructions.save(conn, [(1, sent(name, state=InstructionState.APPLIED, made_at=at))])
         jobs.insert(conn, over)
         handled.claim(conn, [("bc", name, "d")], at)
+        suspects.mark(conn, [Suspect("q", name)], "a process", at)
         commands.claim(conn, [order])
 
 
@@ -97,11 +100,10 @@ def test_what_is_older_than_the_settings_say_goes(store: Store, logged: io.Strin
     fill(store, "old", LONG_AGO)
     fill(store, "young", LATELY)
     keeping.round()
-    assert keeping.left() == {"errors": 1, "log": 1, "instructions": 1, "jobs": 1, "handled": 1, "commands": 2}
+    assert keeping.left() == {**dict.fromkeys(KINDS, 1), "commands": 2}
     (told,) = keeping.purged()
-    assert {name: told[name] for name in ("errors", "log_lines", "instructions", "jobs", "handled")} == {
-        **dict.fromkeys(("errors", "log_lines", "instructions", "jobs", "handled"), 1)
-    }
+    went = ("errors", "log_lines", "instructions", "jobs", "handled", "suspects")
+    assert {name: told[name] for name in went} == dict.fromkeys(went, 1)
     with store.transaction() as conn:
         assert [claim.value for claim in handled.claim(conn, [("bc", "old", "x"), ("bc", "young", "d")], START)] == [
             "new",
@@ -114,7 +116,7 @@ def test_each_kind_has_its_own_time(store: Store, logged: io.StringIO) -> None:
     keeping = Keeping(store, logged)
     fill(store, "middling", START - timedelta(days=60))
     keeping.round()
-    assert keeping.left() == {"errors": 1, "log": 0, "instructions": 0, "jobs": 0, "handled": 0, "commands": 1}
+    assert keeping.left() == {**dict.fromkeys(KINDS, 0), "errors": 1, "commands": 1}
 
 
 def test_what_explains_or_is_not_over_stays(store: Store, logged: io.StringIO) -> None:

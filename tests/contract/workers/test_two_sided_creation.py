@@ -35,7 +35,7 @@ def now() -> datetime:
 def load(workshop: Workshop) -> None:
     """Say that both tables of vendors are known."""
     orders = [command("loaded", "", {"table": table}) for table in ("bc/vendor", "sales/supplier")]
-    process(workshop.store, workshop.context, handle_commands, workshop.deliveries(orders), now)
+    process(workshop.handling(handle_commands), workshop.deliveries(orders))
     workshop.do_due_work()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from messages.codec import AppMessage, Limits, MalformedMessageError, decode_app_message
 from messages.transport.ports import Properties
+from messages.values import decode_json, encode_json
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -110,3 +111,14 @@ def refusal(body: bytes | dict[str, Any], properties: Properties = PROPERTIES) -
     except MalformedMessageError as error:
         return error
     raise AssertionError(f"taken as {message}")
+
+
+def json_again(body: bytes) -> bytes:
+    """The same document as another program writes it: members in reverse, white space, escapes."""
+
+    def reverse(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: reverse(inner) for name, inner in reversed(value.items())}
+        return [reverse(inner) for inner in value] if isinstance(value, list) else value
+
+    return b" \n" + encode_json(reverse(decode_json(body)))

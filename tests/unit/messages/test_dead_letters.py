@@ -8,7 +8,9 @@ from typing import Any
 
 from messages.codec import encode_dead
 from messages.dead import DeadLetter, DeadReason
-from messages.transport.ports import Delivery, Properties
+from messages.dead_letters import encode_replay
+from messages.transport.limits import travels
+from messages.transport.ports import Delivery, Properties, Publication
 from tests.unit.messages.samples import NOW
 
 LETTER = DeadLetter(
@@ -80,6 +82,14 @@ def test_what_cannot_be_published_is_left_out() -> None:
     assert publication.properties == Properties(headers=REASON)
 
 
+def test_what_the_broker_said_of_an_earlier_death_is_left_out() -> None:
+    """Else it would be told of the next death, too, whatever that one came from: the broker only says it once."""
+    said = {"x-first-death-reason": "delivery_limit", "x-last-death-queue": "q", "x-death": "d", "kept": "yes"}
+    again = encode_replay(Delivery(queue="ns.dead", body=b"", properties=Properties(headers=said), tag=1))
+
+    assert again.properties.headers == {"kept": "yes"}
+
+
 def test_headers_are_bounded() -> None:
     """All headers have to fit into one frame, or the connection is closed."""
     letter = DeadLetter(reason=DeadReason.MALFORMED, detail="ü" * 5000, field="\ud800" * 5000, queue="q", at=NOW)
@@ -88,3 +98,14 @@ def test_headers_are_bounded() -> None:
     assert len(publication.properties.headers) <= 55
     assert max(len(str(text)) for text in publication.properties.headers.values()) == 1000
     assert sum(len(str(text).encode()) for text in publication.properties.headers.values()) < 100_000
+
+
+def test_headers_leave_room_for_ours() -> None:
+    """A sender may fill a frame with headers; were they all kept, the dead letter could never be published."""
+    headers = {f"h{number}": "😀" * 790 for number in range(37)}
+    assert travels(Publication(exchange="", routing_key="", body=b"", properties=Properties(headers=headers)))
+    publication = encode_dead(delivery(headers=headers), LETTER, "recouple")
+    assert travels(publication)
+    kept = publication.properties.headers
+    assert kept.items() >= REASON.items()
+    assert 60_000 < sum(len(str(text).encode()) for text in kept.values()) < 70_000

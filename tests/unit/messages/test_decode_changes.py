@@ -215,3 +215,14 @@ def test_digest_tells_types_apart() -> None:
     """An outcome that bears the id of a change is no duplicate of it."""
     data = {"instruction": "i-9"}
     assert decode({**APPLIED, "data": data}).digest != decode({**FAILED, "data": data | {"code": "other"}}).digest
+
+
+@pytest.mark.parametrize("number", [b"1e-400", b"0." + b"1" * 50, b"604800.0" + b"0" * 50])
+@pytest.mark.parametrize("more", [b"", b'"unknown":[1],'])
+def test_a_wait_of_any_precision(number: bytes, more: bytes) -> None:
+    """Whether an answer is taken must not depend on what else stands in it; a wait is no field value."""
+    body = compact(FAILED).replace(b"1.5", number).replace(b"{", b"{" + more, 1)
+    failed = decode(body)
+    assert isinstance(failed, Failed)
+    assert failed.retry_after is not None
+    assert abs(failed.retry_after.total_seconds() - float(number)) < 1e-6

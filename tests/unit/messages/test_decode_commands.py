@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from messages.codec import InvalidCommandError, MalformedMessageError, decode_command, encode_answer
+from messages.codec import InvalidCommandError, MalformedMessageError, decode_command, encode_answer, head_of
 from messages.commands import Command, Couple, Keep, RefusalCode, Refused
 from messages.dead import DeadReason
+from messages.faults import CommandHead
 from messages.records import RecordRef
 from messages.transport.ports import Properties
 from tests.unit.messages.samples import ABSENT, COUPLE, LIMITS, NOW, TRACE, changed, compact
@@ -86,6 +89,11 @@ def test_dead(body: Any, properties: Properties, reason: DeadReason, field: str)
         ("data.left", "bc/customer/", "data.left: " + RECORD + "text"),
         ("data.left", "bc//1", "data.left: " + RECORD + "text"),
         ("data.left", "bc/customer/" + "k" * 1025, "data.left: " + RECORD + "text"),
+        (
+            "data.left",
+            "bc/customer/" + "€" * 342,
+            "data.left: expected a record with a key of 1 to 1024 bytes, found a",
+        ),
         ("data.left", "bc/customer/a\0", "data.left: holds the character U+0000"),
         ("data.right", 5, "data.right: " + RECORD + "an integer"),
         ("data.keep", "both", "data.keep: expected left or right, found text"),
@@ -135,3 +143,36 @@ def test_digest_of_a_command() -> None:
     assert decode(changed(COUPLE, "unknown", 1)).digest == digest
     assert decode(changed(COUPLE, "data.unknown", 1)).digest == digest
     assert decode(changed(COUPLE, "data.keep", "right")).digest != digest
+
+
+def test_what_is_not_known_is_not_read() -> None:
+    """The name of a member that we do not know may be no text at all; it must not stop a worker."""
+    body = json.dumps(changed(COUPLE, "data.no\ud800text", 1)).encode()
+    assert decode(body) == decode(COUPLE)
+
+
+PROPERTIES = Properties(message_id="c1", type="recouple.command.couple", app_id="ops/jane", reply_to="ns.replies.jane")
+
+
+def test_enough_to_say_no_stands_in_the_properties() -> None:
+    """Else a command whose body must not be read, as it kills its reader, could not be answered."""
+    head = head_of(replace(PROPERTIES, user_id="jane"), "ns")
+    assert head == CommandHead(
+        id="c1", source="ops/jane", name="couple", reply_to="ns.replies.jane", user_id="jane", traceparent=None
+    )
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        replace(PROPERTIES, message_id=None),
+        replace(PROPERTIES, message_id=""),
+        replace(PROPERTIES, type=None),
+        replace(PROPERTIES, type="recouple.record.changed"),
+        replace(PROPERTIES, reply_to="ns.changes.bc"),
+    ],
+    ids=["no id", "an empty id", "no type", "no command", "no reply queue"],
+)
+def test_who_cannot_be_answered_is_not(properties: Properties) -> None:
+    """Else an answer would go astray, or into a queue that is not for answers."""
+    assert head_of(properties, "ns") is None

@@ -11,8 +11,19 @@ from hypothesis import strategies as st
 from messages.changes import Change
 from messages.codec import InvalidCommandError, MalformedMessageError, decode_command, encode_change, expand_short
 from messages.transport.ports import Properties
-from messages.values import decode_json, encode_json, same
-from tests.unit.messages.samples import APPLIED, CHANGE, FAILED, LIMITS, ORDERED, changed, compact, decode, ordered
+from messages.values import same
+from tests.unit.messages.samples import (
+    APPLIED,
+    CHANGE,
+    FAILED,
+    LIMITS,
+    ORDERED,
+    changed,
+    compact,
+    decode,
+    json_again,
+    ordered,
+)
 
 FUZZ = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
 
@@ -148,14 +159,3 @@ def test_every_value_comes_back(fields: dict[str, Any]) -> None:
     assert isinstance(found, Change)
     assert same(found.fields, fields)
     assert found.digest == decode(json_again(encode_change(sent, "recouple").body)).digest
-
-
-def json_again(body: bytes) -> bytes:
-    """The same document as another program writes it: members in reverse, white space, escapes."""
-
-    def reverse(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: reverse(inner) for name, inner in reversed(value.items())}
-        return [reverse(inner) for inner in value] if isinstance(value, list) else value
-
-    return b" \n" + encode_json(reverse(decode_json(body)))

@@ -283,3 +283,12 @@ def test_nonsense_in_our_own_queues(decode: Any, body: bytes) -> None:
     """A tool that looks into a queue must say what it found, not die of it."""
     with pytest.raises(codec.MalformedMessageError):
         decode(body)
+
+
+@pytest.mark.parametrize("time", ["2026-11-20T08:00:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_is_none(time: str) -> None:
+    """A time without its offset is another moment for every reader; one beyond the calendar cannot be told again."""
+    message = ErrorMessage(id="m-1", event=ErrorEvent.OPENED, report=REPORT, at=NOW)
+    document = json.loads(codec.encode_error(message, "recouple").body)
+    with pytest.raises(codec.MalformedMessageError, match="time"):
+        codec.decode_error(json.dumps(document | {"time": time}).encode())

@@ -11,6 +11,7 @@ import pytest
 from messages.changes import Change, Operation
 from messages.codec import MalformedMessageError, decode_app_message, encode_change, expand_short
 from messages.records import RecordRef
+from messages.transport.ports import Properties
 from tests.unit.messages.samples import ABSENT, LIMITS, NOW, changed
 
 LINE: dict[str, Any] = {
@@ -21,6 +22,11 @@ LINE: dict[str, Any] = {
     "version": 1,
     "fields": {"name": "Adatum"},
 }
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Fields of so many levels."""
+    return {"a": [] if depth == 2 else nested(depth - 1)}
 
 
 def test_a_line() -> None:
@@ -47,6 +53,21 @@ def test_a_line_arrives() -> None:
     change = expand_short(LINE)
     publication = encode_change(change, "recouple")
     found = decode_app_message(publication.body, publication.properties, "bc", LIMITS)
+    assert msgspec.structs.replace(found, digest="") == change
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("fields", nested(30)),  # in the event they stand a level deeper
+        ("operation", "delete"),
+        ("no\ud800text", 1),
+    ],
+)
+def test_whatever_is_taken_arrives(path: str, value: Any) -> None:
+    """What ``recouple publish`` accepts, the workers must accept, as the very same change."""
+    change = expand_short(changed(LINE, path, value))
+    found = decode_app_message(encode_change(change, "recouple").body, Properties(), "bc", LIMITS)
     assert msgspec.structs.replace(found, digest="") == change
 
 
@@ -100,6 +121,7 @@ def test_made_up_id_without_version() -> None:
         ("fields", {"a": Decimal("NaN")}, "fields.a: a number"),
         ("operation", "\ud800", "operation: holds half of a surrogate pair"),
         ("time", "0001-01-01T00:00:00+14:00", "time: expected a time in the years 1 to 9999"),
+        ("fields", nested(31), "fields: nested deeper than 30 levels"),
     ],
 )
 def test_bad_line(path: str, value: Any, words: str) -> None:

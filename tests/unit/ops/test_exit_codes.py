@@ -10,7 +10,7 @@ READERS = (["errors"], ["show", "1"], ["couplings"], ["log", "bc/customer/1"], [
 LOOKING = ("errors", "show", "couplings", "log", "jobs", "health", "tap", "dead")
 SETTLING = ("retry", "synchronize", "restore", "delete", "remove-coupling", "dismiss")
 ORDERING = ("couple", "loaded", "couple-matching", "retry-all", "purge", "pause", "resume")
-COMMANDS = ("demo", "setup", "work", "publish", *LOOKING, *SETTLING, *ORDERING)
+COMMANDS = ("demo", "setup", "definitions", "work", "publish", *LOOKING, *SETTLING, *ORDERING)
 BROKERED = (
     ["tap", "errors"],
     ["dead"],

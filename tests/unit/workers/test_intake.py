@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from messages.changes import Change
 from messages.dead import DeadReason
@@ -152,3 +153,18 @@ def test_one_bad_message_costs_that_message_only() -> None:
     events, buried = read_events(CONTEXT, [good[0], bad[0], good[1], good[2], bad[1], good[3]], NOW)
     assert [event.delivery for event in events] == good
     assert [one.delivery for one in buried] == bad
+
+
+@pytest.mark.parametrize("key", ["sales.customer.update", "bcc.customer.update", "bc", "", "*.x"])
+def test_what_another_app_has_routed_here_is_dead(key: str) -> None:
+    """Else an app speaks for another by the headers CC and BCC, which RabbitMQ follows without asking for the right."""
+    letter = rejected(structs.replace(delivery("bc"), exchange="recouple.changes", routing_key=key)).letter
+
+    assert (letter.reason, letter.field) == (DeadReason.WRONG_SOURCE, "routing key")
+
+
+def test_what_an_operator_sends_back_is_taken() -> None:
+    """Else `recouple dead replay` would bury what it brings back: it comes through the default exchange."""
+    again = structs.replace(delivery("bc"), exchange="", routing_key="recouple.changes.bc")
+
+    assert isinstance(read_one(again), Event)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import jsonschema
 import pytest
 import structlog
 
+from messages.commands import RefusalCode
+from messages.dead import DeadReason
 from workers.log_events import LOG_EVENTS
 from workers.logs import FORBIDDEN_KEYS, ForbiddenLogLineError, get_logger, set_up_logging
 
@@ -173,6 +176,14 @@ def test_the_schema_describes_every_event_in_the_same_words() -> None:
             assert entry["properties"]["event"] == {"const": name}
             assert not FORBIDDEN_KEYS & entry["properties"].keys()
             assert set(entry["required"]) <= entry["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "words"), [("change.dead", "reason", DeadReason), ("command.refused", "code", RefusalCode)]
+)
+def test_the_schema_knows_every_reason(event: str, field: str, words: type[StrEnum]) -> None:
+    """Else the line of a rare reason, when it comes one day, would be no line of ours."""
+    assert sorted(SCHEMA["$defs"][event]["properties"][field]["enum"]) == sorted(words)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,8 @@ import structlog
 from messages.transport.ports import BrokerUnavailableError
 from store.failures import StoreUnavailableError
 from workers.logs import set_up_logging
-from workers.loops import FIRST_WAIT, LONGEST_WAIT, Idleness, run_loop
+from workers.loops import FIRST_WAIT, LONGEST_WAIT, STILL_AWAY, run_loop
+from workers.progress import Progress
 
 BROKER, STORE = BrokerUnavailableError("no route"), StoreUnavailableError("no route")
 Happening = bool | Exception | Callable[[], bool]
@@ -68,9 +70,9 @@ def stream() -> Iterator[io.StringIO]:
     logging.getLogger().handlers[:] = handlers
 
 
-def run(script: Script, chance: float = 0.0, idleness: Idleness | None = None) -> None:
+def run(script: Script, chance: float = 0.0, progress: Progress | None = None) -> None:
     """Run a loop by the script, always with the same chance."""
-    run_loop("relay", script.step, script, idleness or Idleness(), lambda: chance)
+    run_loop("relay", script.step, script, progress or Progress(), lambda: chance)
 
 
 def logged(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -137,6 +139,34 @@ def test_what_is_said_of_an_outage(stream: io.StringIO) -> None:
     assert (back["level"], back["loop"], back["attempts"]) == ("info", "relay", 2)
 
 
+def test_what_is_still_away_is_said_once_a_minute(stream: io.StringIO) -> None:
+    """Nobody who looks at the end of a log would see that a worker stands idle; or each attempt would leave a line."""
+    script = Script([BROKER] * 10 + [True])
+    run(script, progress=Progress(lambda: 20.0 * len(script.rests)))
+    lines = logged(stream)
+    said = [(line["event"], line["attempts"]) for line in lines[1:]]
+    away = [line["away_ms"] for line in lines[1:]]
+    assert said == [("broker.away", 4), ("broker.away", 7), ("broker.away", 10), ("broker.back", 10)]
+    assert away == sorted(away)
+    assert away[0] >= STILL_AWAY / timedelta(milliseconds=1)
+    assert {line["level"] for line in lines[:-1]} == {"warning"}
+
+
+@pytest.mark.usefixtures("stream")
+def test_a_step_that_fails_at_once_does_not_spin() -> None:
+    """A broker that refuses in a millisecond would cost a whole processor, and be asked a thousand times a second."""
+    stop, attempts = threading.Event(), itertools.count(1)
+
+    def step() -> bool:
+        if next(attempts) == 8:
+            stop.set()
+        raise BROKER
+
+    begun_s = time.monotonic()
+    run_loop("relay", step, stop, Progress(), lambda: 0.0)
+    assert time.monotonic() - begun_s >= 0.5 * FIRST_WAIT.total_seconds() * (2**7 - 1)
+
+
 @pytest.mark.usefixtures("stream")
 def test_a_stop_ends_the_rest_and_the_loop() -> None:
     """SIGTERM while the broker is away would wait for the broker."""
@@ -156,7 +186,7 @@ def test_a_stop_from_another_thread_ends_a_long_rest() -> None:
         raise BROKER
 
     chances = iter([0.0, timedelta(minutes=10) / FIRST_WAIT])
-    loop = threading.Thread(target=run_loop, args=("relay", step, stop, Idleness(), lambda: next(chances)), daemon=True)
+    loop = threading.Thread(target=run_loop, args=("relay", step, stop, Progress(), lambda: next(chances)), daemon=True)
     loop.start()
     assert resting.wait(5)
     stop.set()
@@ -169,7 +199,7 @@ def test_a_stop_that_came_first() -> None:
     stop = threading.Event()
     stop.set()
     script = Script([True])
-    run_loop("relay", script.step, stop, Idleness(), lambda: 0.0)
+    run_loop("relay", script.step, stop, Progress(), lambda: 0.0)
     assert script.steps == 0
 
 
@@ -179,28 +209,11 @@ def test_any_other_fault_ends_the_loop() -> None:
         run(Script([True, LookupError("ours"), True]))
 
 
-def test_settled() -> None:
-    """``--drain`` would stop while a loop has work, or has not even begun; or never."""
-    idleness = Idleness()
-    assert not idleness.settled(2, 2)
-    for _ in range(2):
-        idleness.note("relay", busy=False)
-    assert not idleness.settled(2, 2)  # the other has not looked yet
-    assert idleness.settled(1, 2)
-    idleness.note("timers", busy=False)
-    assert not idleness.settled(2, 2)
-    idleness.note("timers", busy=False)
-    assert idleness.settled(2, 2)
-    idleness.note("relay", busy=True)
-    assert not idleness.settled(2, 1)
-    assert idleness.works == 1
-
-
 @pytest.mark.usefixtures("stream")
 def test_an_outage_is_no_idleness() -> None:
     """A worker told to drain would stop because it could not look."""
-    idleness = Idleness()
-    run(Script([False, BROKER, BROKER]), idleness=idleness)
-    assert not idleness.settled(1, 2)
-    run(Script([True, True, False]), idleness=idleness)
-    assert (idleness.works, idleness.settled(1, 1)) == (2, True)
+    progress = Progress()
+    run(Script([False, BROKER, BROKER]), progress=progress)
+    assert not progress.settled(["relay"], 2)
+    run(Script([True, True, False]), progress=progress)
+    assert (progress.works, progress.settled(["relay"], 1)) == (2, True)

@@ -120,6 +120,17 @@ FAULTS = {
     "values without any": (APPS + HEAD + NAME + "values = {}", FIRST, "at least one pair"),
     "a value that is a list": (APPS + HEAD + NAME + "values = {a = ['b']}", FIRST, "values: pair 1 must be two texts"),
     "a value that is a date": (APPS + HEAD + NAME + "values = {a = 2024-01-01}", FIRST, "values: pair 1"),
+    "a value that no message could hold": (
+        APPS + HEAD + NAME + "values = [['a', 1e99999999999999999999], ['b', 1]]",
+        FIRST,
+        "values: pair 1 must be two texts, numbers, or true or false; a number has at most 38 digits",
+    ),
+    "a value of too many digits": (APPS + HEAD + NAME + f"values = {{a = {'9' * 39}}}", FIRST, "values: pair 1"),
+    "an option that is no number at all": (
+        APPS + "title = 1e999999999999999999999" + HEAD + NAME,
+        "apps.silent",
+        "title",
+    ),
     "a value that is no number": (APPS + HEAD + NAME + "values = {a = nan}", FIRST, "values: pair 1"),
     # references
     "if_uncoupled": (APPS + HEAD + NAME + "reference = 'customer'\nif_uncoupled = 'skip'", FIRST, "one of error, omit"),

@@ -45,6 +45,7 @@ FAULTS = {
     "an order of flags": (one("is = '<', value = true"), FIRST, "neither less nor greater"),
     "a date": (one("is = '<', value = 2024-01-01"), FIRST, "must be a text, a number, or true or false"),
     "a table": (one("is = '=', value = {}"), FIRST, "must be a text, a number, or true or false"),
+    "a number that no message could hold": (one("is = '<', value = 1e400"), FIRST, "an exponent up to 308"),
     "no number": (one("is = '<', value = nan"), FIRST, "must be a text, a number, or true or false"),
     "U+0000": (one('is = "=", value = "\\u0000"'), FIRST, "must be a text"),
     "a limit below nothing": (

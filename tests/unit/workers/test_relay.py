@@ -22,7 +22,7 @@ from workers.consume import Relaying, Workplace
 from workers.context import Context
 from workers.log_lines import Line
 from workers.mapping import MappingFile
-from workers.relay import relay_once
+from workers.relay import Relay
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONTEXT = Context(file=MappingFile(apps={}, mappings={}), tokens=lambda: "t", outbox_lease=timedelta(seconds=30))
@@ -81,8 +81,12 @@ def put(store: Store, *names: str, exchange: str = "recouple.instructions", inst
 
 
 def relay(store: Store, publisher: Saying | Away, now: datetime = START, limit: int = 100) -> tuple[int, list[Line]]:
-    """Relay one window."""
-    return relay_once(store, publisher, CONTEXT, limit, lambda: now)
+    """Relay one window, and leave."""
+    one = Relay(store, publisher, CONTEXT, limit, lambda: now)
+    try:
+        return one.step()
+    finally:
+        one.close()
 
 
 def kept(store: Store) -> int:
@@ -121,6 +125,39 @@ def test_a_window_is_so_large_and_the_oldest_go_first(store: Store) -> None:
     assert publisher.published == [["0", "1"], ["2", "3"], ["4"]]
 
 
+def test_what_follows_is_claimed_with_what_was_published(store: Store) -> None:
+    """Each window would cost two transactions, and an answer wait for both of them behind a batch of changes."""
+    put(store, *(str(number) for number in range(5)))
+    publisher = Saying()
+    one = Relay(store, publisher, CONTEXT, 2, lambda: START)
+    seen = []
+    for _ in range(3):
+        one.step()
+        seen.append((kept(store), one.has_more))
+    assert seen == [(3, True), (1, True), (0, False)]
+    assert publisher.published == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_what_is_claimed_is_given_back_at_the_end(store: Store) -> None:
+    """After each restart of a worker some messages would wait until their lease ends."""
+    put(store, "a", "b")
+    one = Relay(store, Saying(), CONTEXT, 1, lambda: START)
+    one.step()
+    one.close()
+    assert relay(store, Saying())[0] == 1
+
+
+def test_what_is_claimed_is_given_back_when_the_broker_goes(store: Store) -> None:
+    """What was claimed for the next window would wait for its lease after the broker is back."""
+    put(store, "a", "b")
+    publisher = Saying(CONFIRMED, UNKNOWN)
+    one = Relay(store, publisher, CONTEXT, 1, lambda: START)
+    one.step()
+    with pytest.raises(BrokerUnavailableError, match="1 messages"):
+        one.step()
+    assert relay(store, Saying())[0] == 1
+
+
 @pytest.mark.parametrize("outcome", [RETURNED, REFUSED])
 def test_what_no_queue_takes_is_kept_until_its_lease_ends(store: Store, outcome: PublishOutcome) -> None:
     """An instruction would be lost because its queue is missing or full; or be published again without a pause."""
@@ -136,6 +173,7 @@ def test_what_no_queue_takes_is_kept_until_its_lease_ends(store: Store, outcome:
         "exchange": "recouple.instructions",
         "routing_key": "bc.t.update",
         "message_id": "a",
+        "messages": 1,
         "outcome": outcome,
     }
 

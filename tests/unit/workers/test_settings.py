@@ -41,6 +41,8 @@ def test_runs_on_nothing_but_defaults() -> None:
         keep_errors=timedelta(days=90),
         keep_log=timedelta(days=90),
         keep_handled=timedelta(days=14),
+        http=None,
+        stuck_after=timedelta(minutes=2),
     )
 
 
@@ -63,6 +65,8 @@ OTHERS = {
     "RECOUPLE_KEEP_ERRORS": "7d",
     "RECOUPLE_KEEP_LOG": "365d",
     "RECOUPLE_KEEP_HANDLED": "1d12h",
+    "RECOUPLE_HTTP": "[::1]:9464",
+    "RECOUPLE_STUCK_AFTER": "5m",
 }
 
 
@@ -103,6 +107,8 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("RECOUPLE_OUTBOX_LEASE", "0s", "must lie between 1s and 1h"),
         ("RECOUPLE_SHUTDOWN_WITHIN", "1d", "must lie between 1s and 5m"),
         ("RECOUPLE_COMMAND_TIMEOUT", "soon", "is no length of time"),
+        ("RECOUPLE_HTTP", "9464", "'9464' is no address: write host:port"),
+        ("RECOUPLE_STUCK_AFTER", "30s", "must lie between 1m and 1d"),
         ("RECOUPLE_BATCHSIZE", "300", "there is no such setting (did you mean 'RECOUPLE_BATCH_SIZE'?)"),
         ("RECOUPLE_CONFIG_FILE", "x", "there is no such setting (did you mean 'RECOUPLE_CONFIG'?)"),
         ("RECOUPLE_STORE_URL_FILE", "no/such/file", "the file that RECOUPLE_STORE_URL_FILE names cannot be read"),
@@ -183,4 +189,6 @@ def test_the_readme_lists_every_setting() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(RECOUPLE_[A-Z_]+)` \| (.*) \|$", readme, re.MULTILINE))
 
-    assert rows == {setting.name: f"`{setting.default}` | {setting.sentence}" for setting in SETTINGS}
+    defaults = {setting.name: f"`{setting.default}`" if setting.default else "" for setting in SETTINGS}
+
+    assert rows == {setting.name: f"{defaults[setting.name]} | {setting.sentence}" for setting in SETTINGS}

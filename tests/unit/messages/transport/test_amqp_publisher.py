@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -137,6 +141,44 @@ def test_a_frozen_broker_costs_no_more_than_the_timeout(broker: FakeBroker, publ
     assert publisher.publish([a("2")], LONG) == [CONFIRMED]
 
 
+def block(session: Session, tag: int) -> None:
+    """Take what comes, and say that nothing more is taken."""
+    if tag == 1:
+        session.send(spec.Connection.Blocked("low on memory"), channel=0)
+
+
+def test_a_blocked_broker_is_asked_on_one_connection(broker: FakeBroker, publisher: Publisher) -> None:
+    """Each attempt would leave a connection with the broker that it does not notice to be closed: hundreds an hour."""
+    broker.on_publication = block
+    started_s = time.monotonic()
+    assert publisher.publish([a("1"), a("2")], LONG) == [UNKNOWN, UNKNOWN]
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailableError, match="takes no messages for now: low on memory"):
+            publisher.publish([a("1")], LONG)
+    assert time.monotonic() - started_s < 2
+    assert len(broker.sessions) == 1
+
+
+def test_what_was_given_up_while_the_broker_was_blocked_confirms_nothing_else(
+    broker: FakeBroker, publisher: Publisher
+) -> None:
+    """If a confirm that comes when the broker is back were counted for another message, that one could be lost."""
+    broker.on_publication = block
+    assert publisher.publish([a("1"), a("2")], LONG) == [UNKNOWN, UNKNOWN]
+    broker.on_publication = lambda session, tag: session.send(spec.Basic.Nack(tag))
+    returned(broker.session, "1")
+    for method in (spec.Basic.Ack(1), spec.Basic.Ack(2)):
+        broker.session.send(method)
+    broker.session.send(spec.Connection.Unblocked(), channel=0)
+    until_s = time.monotonic() + LONG.total_seconds()
+    outcomes: list[PublishOutcome] = []
+    while not outcomes and time.monotonic() < until_s:
+        with suppress(BrokerUnavailableError):
+            outcomes = publisher.publish([a("1")], LONG)
+    assert outcomes == [REFUSED]
+    assert len(broker.sessions) == 1
+
+
 def test_the_window_is_kept(broker: FakeBroker, publisher: Publisher) -> None:
     """If there were no window, a broker that falls behind would be buried, and after a cut all be published again."""
     broker.on_publication = lambda _session, _tag: None
@@ -200,3 +242,25 @@ def test_wrong_virtual_host(broker: FakeBroker, publisher: Publisher) -> None:
     broker.answers[spec.Connection.Open] = lambda session, _method, _channel: session.send(close, channel=0)
     with pytest.raises(BrokerUnavailableError, match="vhost wrong not found"):
         publisher.publish([a("1")], LONG)
+
+
+def test_connections_that_are_reset_as_they_open(timeouts: AmqpTimeouts) -> None:
+    """A ValueError comes out of the loop of pika then: it would end the worker, and leave half a connection behind."""
+    attempts = 60
+
+    def reset_all() -> None:
+        for _ in range(attempts):
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=reset_all, daemon=True)
+        thread.start()
+        one = connect(f"amqp://guest:guest@127.0.0.1:{listener.getsockname()[1]}//", timeouts).publisher()
+        for _ in range(attempts):
+            with pytest.raises(BrokerUnavailableError):
+                one.publish([a("1")], LONG)
+        one.close()
+        thread.join(LONG.total_seconds())
+        assert not thread.is_alive()

@@ -221,3 +221,22 @@ def test_plain_kombu_speaks_to_it(broker: EmbeddedBroker, tmp_path: Path) -> Non
         message.ack()
         simple.close()
     assert broker.depth("mine") == 0
+
+
+def test_a_full_feed_stays_as_long_as_it_may_be(tmp_path: Path) -> None:
+    """A feed that nobody reads would fill the disk, as it is not counted each time; or be cut too short."""
+    keep, window = 1000, 7
+    feed = QueueSpec(
+        name="feed", exchange="x", pattern="#", arguments={"x-max-length": keep, "x-overflow": "drop-head"}
+    )
+    broker = EmbeddedBroker(tmp_path / "broker.db", LEASE)
+    broker.declare(Topology(exchanges=WORK.exchanges, queues=(feed,)))
+    publish(broker, *([b"old"] * keep))
+    publisher, depths = broker.publisher(), list[int]()
+    for _ in range(20):
+        message = Publication(exchange="x", routing_key="k", body=b"new", properties=Properties())
+        publisher.publish([message] * window, LONG)
+        depths.append(broker.depth("feed"))
+    publisher.close()
+    assert min(depths) >= keep
+    assert max(depths) <= keep + keep // 100
