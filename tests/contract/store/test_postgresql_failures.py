@@ -129,6 +129,7 @@ def meets_a_table_that_was_changed(store: Store) -> None:
 def lacks_a_right(store: Store) -> None:
     """A table was made by another user."""
     with store.transaction() as connection:
+        run(connection, "GRANT USAGE ON SCHEMA public TO pg_monitor")  # a schema made by hand is not open to all
         run(connection, "SET LOCAL ROLE pg_monitor", "SELECT * FROM pair")
 
 
