@@ -27,8 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Show the whole story on the embedded store and broker, in a temporary folder
 	@$(BIN)/recouple demo
 
-test: $(STAMP)  ## Run every test
-	$(BIN)/pytest
+test: $(STAMP)  ## Run every test, in two processes: most of them wait for servers and workers
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: format-check lint types layers test  ## What a change must pass: format, lint, types, layers, tests
 
