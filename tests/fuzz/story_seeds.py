@@ -64,11 +64,20 @@ def stories() -> Iterator[bytes]:
     for name in ("articles", "loaded articles"):
         yield _story(name, *both, "+5", _command("synchronize", {"error": 1, "values": {"stock": SENTINEL}}))
         yield _story(name, *new, "+5", _change("sales", "product/8", product, 4, "create"), "+600")
+    for stock in ([5], ["many"], [["x"], 5], ["many", 5], [None, 5]):
+        yield _story("articles", *(line for at, one in enumerate(stock) for line in _stocks(one, one, at)))
+        yield _story("articles", *(line for at, one in enumerate(stock) for line in _stocks(one, 9 + at, at)))
     meeting = {"name": "y", "size": 1}
     yield _story(
         "meetings", _change("clock", "meeting/9", meeting, 1), _change("bc", "meeting/2", meeting, 2, "create")
     )
     yield from _at_the_edges()
+
+
+def _stocks(left: Any, right: Any, at: int) -> Iterator[str]:
+    """Yield what both apps say of the stock and the name, in one batch; neither says when."""
+    yield _change("bc", "article/1", {"stock": left, "name": f"l{at}"}, 2 * at, time=None)
+    yield "&" + _change("sales", "product/9", {"count": right, "title": f"r{at}"}, 2 * at + 1, time=None)
 
 
 def _at_the_edges() -> Iterator[bytes]:
