@@ -29,10 +29,11 @@ class Store:
         dialect: ``sqlite`` or ``postgresql``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, given: str | None = None) -> None:
+        """``given``: the URL as somebody wrote it; SQLAlchemy may read another password out of it."""
         self._engine = engine
         self._reading = engine.execution_options(recouple_reading=True)
-        self.url = masked(engine.url.render_as_string(hide_password=False))
+        self.url = masked(given or engine.url.render_as_string(hide_password=False))
         self.dialect = engine.dialect.name
         self._turns = Turns() if self.dialect == "sqlite" else None
 
@@ -124,9 +125,9 @@ def open_store(url: str, *, pool_size: int = 5, statement_timeout: timedelta | N
     if "@" in (parsed.host or ""):  # a piece of the password, which the driver's errors would show as the host's name
         raise ValueError("the store URL has more than one @: write those of user and password as %40")
     if backend == "sqlite":
-        return Store(open_sqlite(parsed, pool_size))
+        return Store(open_sqlite(parsed, pool_size), url)
     if backend == "postgresql":
-        return Store(_open_postgresql(parsed, pool_size, statement_timeout))
+        return Store(_open_postgresql(parsed, pool_size, statement_timeout), url)
     raise ValueError(f"the store URL names {backend}: only sqlite and postgresql+psycopg are supported")
 
 
