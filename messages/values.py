@@ -44,8 +44,8 @@ def is_number(value: Known) -> TypeGuard[int | Decimal]:
 
 def same(one: Known, other: Known) -> bool:
     """Say whether two values are the same value; ``UNSET`` is the same as nothing, itself included."""
-    if one is UNSET or other is UNSET:
-        return False
+    if isinstance(one, str) or one is UNSET or other is UNSET:  # nearly all are texts
+        return isinstance(other, str) and one == other
     if is_number(one) and is_number(other):
         return Decimal(one) == Decimal(other)
     if isinstance(one, bool) or isinstance(other, bool):

@@ -81,13 +81,6 @@ _GATED = Statement(
     times=("since",),
     returns=("since",),
 )
-_RELEASE = Statement(
-    """
-    INSERT INTO due (kind, app, table_name, key, mapping, due_at)
-    SELECT 'arrival', app, table_name, key, mapping, :now FROM arrivals WHERE mapping = :mapping AND gated
-    """,
-    times=("now",),
-)
 _AMBIGUOUS_ABOUT = Statement(
     """
     SELECT DISTINCT a.mapping, a.app, a.table_name, a.key FROM {given}
@@ -100,7 +93,6 @@ _AMBIGUOUS_ABOUT = Statement(
     """,
     given=_KEY,
 )
-_OPEN = Statement("UPDATE arrivals SET gated = false WHERE mapping = :mapping AND gated")
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +168,6 @@ def count_gated(connection: Connection, mapping: str) -> int:
     """Return how many wait for the tables of ``mapping``."""
     query = select(func.count()).select_from(table).where(table.c.mapping == mapping, text("gated"))
     return connection.execute(query).scalar_one()
-
-
-def release(connection: Connection, mapping: str, now: datetime) -> int:
-    """Open the gate of ``mapping``: what waited for its tables is due to be matched. Returns how many."""
-    released = _RELEASE.run(connection, {"mapping": mapping, "now": now}).rowcount
-    _OPEN.run(connection, {"mapping": mapping})
-    return released
 
 
 def ambiguous_about(connection: Connection, keys: Collection[Key]) -> list[Key]:

@@ -18,7 +18,7 @@ from store.revisions import current_revision, head_revision
 from store.sqlite import BUSY_TIMEOUT, open_sqlite
 from store.turns import Turns, TurnTimeoutError
 
-__all__ = ["Store", "StoreNotReadyError", "StoreUnavailableError", "open_store"]
+__all__ = ["Store", "StoreNotReadyError", "StoreUnavailableError", "may_be_forgotten", "open_store", "wait_for_locks"]
 
 
 class Store:
@@ -129,6 +129,21 @@ def open_store(url: str, *, pool_size: int = 5, statement_timeout: timedelta | N
     if backend == "postgresql":
         return Store(_open_postgresql(parsed, pool_size, statement_timeout), url)
     raise ValueError(f"the store URL names {backend}: only sqlite and postgresql+psycopg are supported")
+
+
+def wait_for_locks(connection: Connection, at_most: timedelta) -> None:
+    """Let no statement of this transaction wait longer for a row; SQLite has one lock, and this transaction has it."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {at_most // timedelta(milliseconds=1)}")
+
+
+def may_be_forgotten(connection: Connection) -> None:
+    """Do not wait for this transaction to be on disk; where the database dies in the same moment, it did not happen.
+
+    On PostgreSQL only. What others see of it, and its order among other transactions, stay as they are.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import msgspec
 from sqlalchemy import Connection, and_, func, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from messages.errors import ErrorStatus
 from messages.records import RecordRef
@@ -201,15 +200,11 @@ def insert(connection: Connection, couplings: Sequence[Coupling]) -> list[Coupli
 def save(connection: Connection, couplings: Collection[Coupling]) -> None:
     """Keep these couplings, locked before, as they are now.
 
-    Raises:
-        AlreadyCoupledError: a record of one of them is in another coupling; the transaction can only be rolled back.
+    Where a record of one of them is in another coupling, the transaction ends with an ``AlreadyCoupledError``.
     """
     if not couplings:
         return
-    try:
-        _SAVE.run(connection, given=map(_row, couplings))
-    except IntegrityError as error:
-        raise AlreadyCoupledError(", ".join(sorted({each.mapping for each in couplings})), None) from error
+    _SAVE.send(connection, given=map(_row, couplings))
 
 
 def page(  # noqa: PLR0913 - filters, by name

@@ -39,29 +39,30 @@ _KINDS_DUE = Statement(
     kinds="kind text",
 )
 _BEGIN = Statement(
-    "UPDATE due SET starts = starts + 1, taken_until = :until WHERE id IN (SELECT id FROM {given})",
+    "UPDATE due SET starts = starts + 1, taken_until = :until WHERE id {among}SELECT id FROM {given}{end}",
     times=("until",),
     given="id int",
 )
 _TAKE_AGAIN = Statement(
     f"""
-    SELECT id, {_COLUMNS} FROM due WHERE id IN (SELECT id FROM {{given}})
+    SELECT id, {_COLUMNS} FROM due WHERE id {{among}}SELECT id FROM {{given}}{{end}}
     ORDER BY due_at, id {{for update skip locked}}
     """,
     returns=("due_at",),
     given="id int",
 )
 _GIVE_UP = Statement(
-    "UPDATE due SET starts = starts - 1, taken_until = NULL WHERE id IN (SELECT id FROM {given})", given="id int"
+    "UPDATE due SET starts = starts - 1, taken_until = NULL WHERE id {among}SELECT id FROM {given}{end}", given="id int"
 )
-_DELETE = Statement("DELETE FROM due WHERE id IN (SELECT id FROM {given})", given="id int")
+_DELETE = Statement("DELETE FROM due WHERE id {among}SELECT id FROM {given}{end}", given="id int")
 # A row that a timer holds is passed over: it waits for the coupling that we hold, and then finds nothing to do.
+# What is read is chosen by the instruction alone: || '' keeps the kind's index, where all that is due lies, out of it.
 _CANCEL = Statement(
     """
-    DELETE FROM due WHERE id IN (
-        SELECT id FROM due WHERE instruction IN (SELECT instruction FROM {given})
-        AND kind IN ('retry', 'answer') {for update skip locked}
-    )
+    DELETE FROM due WHERE id {among}
+        SELECT id FROM due WHERE instruction {among}SELECT instruction FROM {given}{end}
+        AND kind || '' IN ('retry', 'answer') {for update skip locked}
+    {end}
     """,
     given="instruction text",
 )
@@ -70,9 +71,9 @@ _CANCEL = Statement(
 _LET_GO = Statement(
     """
     UPDATE due SET kind = CASE WHEN coupling_id IS NULL THEN 'arrival' ELSE 'wake' END, due_at = :now
-    WHERE id IN (
+    WHERE id {among}
         SELECT id FROM due WHERE kind = 'held' AND mapping = :mapping ORDER BY id LIMIT :limit {for update skip locked}
-    )
+    {end}
     """,
     times=("now",),
 )
@@ -92,8 +93,6 @@ class DueKind(StrEnum):
     """Decide a coupling anew."""
     ARRIVAL = "arrival"
     """Match an uncoupled record, or create its counterpart."""
-    GATE = "gate"
-    """Let go what waited for the tables of a mapping to be loaded."""
     PUBLISHED = "published"
     """Confirm an instruction: the broker has it, and its app confirms nothing."""
     HELD = "held"
@@ -125,7 +124,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 def put(connection: Connection, items: Sequence[Due]) -> None:
     """Add this work."""
     if items:
-        _PUT.run(connection, given=map(_row, items))
+        _PUT.send(connection, given=map(_row, items))
 
 
 def hold(connection: Connection, items: Collection[Due]) -> None:
@@ -181,7 +180,7 @@ def delete(connection: Connection, ids: Collection[int]) -> int:
 def cancel(connection: Connection, instructions: Collection[str]) -> None:
     """Delete what was to be done if these instructions were not answered, except what a timer has at hand."""
     if instructions:
-        _CANCEL.run(connection, given=words(instructions))
+        _CANCEL.send(connection, given=words(instructions))
 
 
 def count(connection: Connection, now: datetime) -> int:

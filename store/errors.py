@@ -78,7 +78,7 @@ def save(connection: Connection, reports: Collection[ErrorReport]) -> None:
     """Keep these errors; what was kept under the same number is replaced."""
     if reports:
         latest = {report.error: report for report in reports}
-        _SAVE.run(connection, given=map(_row, latest.values()))
+        _SAVE.send(connection, given=map(_row, latest.values()))
 
 
 def get(connection: Connection, number: int) -> ErrorReport | None:

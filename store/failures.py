@@ -32,6 +32,9 @@ _TOO_MUCH_STATES = {
     "57014": "the database took longer than a statement may take; with less at once it may do it",
 }
 
+_LOCKED_STATE = "55P03"
+"""Lock not available, in the time that one may be waited for."""
+
 _UNDEFINED_STATES = ("42P01", "42703")
 """Undefined table and column."""
 
@@ -62,6 +65,10 @@ class TooMuchAtOnceError(StoreUnavailableError):
     """
 
 
+class RowLockedError(StoreUnavailableError):
+    """Another transaction holds a row for longer than we wait for it: nothing was committed, others may go on."""
+
+
 class StoreNotReadyError(Exception):
     """The database was not migrated, or by another version of Recouple."""
 
@@ -70,17 +77,27 @@ class AlreadyCoupledError(Exception):
     """A record is in a coupling of this mapping that is not closed; under one mapping at most once per side.
 
     Attributes:
-        record: ``None`` where the database does not say which.
+        mapping, record: ``None`` where the database does not say which.
     """
 
-    def __init__(self, mapping: str, record: object | None) -> None:
-        super().__init__(f"{record or 'a record'} is already coupled under {mapping!r}: remove that coupling first")
+    def __init__(self, mapping: str | None, record: object | None) -> None:
+        under = "its mapping" if mapping is None else repr(mapping)
+        super().__init__(f"{record or 'a record'} is already coupled under {under}: remove that coupling first")
         self.mapping = mapping
         self.record = record
 
 
-def translated(error: DBAPIError) -> StoreUnavailableError | StoreNotReadyError | None:
+_COUPLED_ONCE = ("uq_couplings_left", "uq_couplings_right")
+"""The indexes that let a record be in one coupling of a mapping; SQLite names their first columns instead."""
+
+_SQLITE_COUPLED_ONCE = ("UNIQUE constraint failed: couplings.left_key", "UNIQUE constraint failed: couplings.right_key")
+
+
+def translated(error: DBAPIError) -> StoreUnavailableError | StoreNotReadyError | AlreadyCoupledError | None:
     """Return what ``error`` means for the caller, or ``None`` where it is a fault of ours and must be seen as it is."""
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    if constraint in _COUPLED_ONCE or str(error.orig).startswith(_SQLITE_COUPLED_ONCE):
+        return AlreadyCoupledError(None, None)
     if isinstance(error.orig, sqlite3.Error):
         return _translated_sqlite(error.orig)
     state: str | None = getattr(error.orig, "sqlstate", None)
@@ -96,6 +113,8 @@ def _translated_state(state: str) -> StoreUnavailableError | StoreNotReadyError 
         return StoreNotReadyError(_NOT_READY)
     if state in _TOO_MUCH_STATES:
         return TooMuchAtOnceError(f"{_TOO_MUCH_STATES[state]} (SQLSTATE {state})")
+    if state == _LOCKED_STATE:
+        return RowLockedError(f"{_POSTGRESQL_SENTENCES[state]} (SQLSTATE {state})")
     sentence = _POSTGRESQL_SENTENCES.get(state) or _POSTGRESQL_SENTENCES.get(state[:2])
     return StoreUnavailableError(f"{sentence} (SQLSTATE {state})") if sentence else None
 

@@ -23,7 +23,13 @@ _INSERT = Statement(
     given=f"{_IDS}, digest text",
 )
 _DIGESTS = Statement(
-    "SELECT h.app, h.id, h.digest FROM {given} JOIN handled h ON h.app = given.app AND h.id = given.id", given=_IDS
+    """
+    SELECT app, id, digest FROM (
+        SELECT app, id, (SELECT h.digest FROM handled h WHERE h.app = given.app AND h.id = given.id) AS digest
+        FROM {given}
+    ) AS found WHERE digest IS NOT NULL
+    """,
+    given=_IDS,
 )
 _DELETE = Statement("DELETE FROM handled WHERE (app, id) IN (SELECT app, id FROM {given})", given=_IDS)
 _PURGE = Statement(

@@ -65,7 +65,7 @@ def save(connection: Connection, rows: Collection[tuple[int, Sent]]) -> None:
     """Keep these instructions, each with the number of its coupling; what was kept of the same id is replaced."""
     if rows:
         latest = {sent.id: (coupling_id, sent) for coupling_id, sent in rows}
-        _SAVE.run(connection, given=[_row(*each) for each in latest.values()])
+        _SAVE.send(connection, given=[_row(*each) for each in latest.values()])
 
 
 def in_flight(connection: Connection, limit: int, app: str | None = None) -> list[InstructionRow]:

@@ -32,7 +32,7 @@ _PURGE = Statement(
 def append(connection: Connection, lines: Sequence[LogLine]) -> None:
     """Add these lines, in order."""
     if lines:
-        _APPEND.run(connection, given=[(line.at, line.record, line.outcome, _LINE.write(line)) for line in lines])
+        _APPEND.send(connection, given=[(line.at, line.record, line.outcome, _LINE.write(line)) for line in lines])
 
 
 def of_record(connection: Connection, record: str, limit: int, before_id: int | None = None) -> list[LogLine]:

@@ -130,7 +130,9 @@ _CREATING = Statement(
 _VALUES_OF = Statement(
     "SELECT c.mapping, c.value FROM {given} JOIN creating c ON c.instruction = given.id", given="id text"
 )
-_CLEAR_CREATING = Statement("DELETE FROM creating WHERE instruction IN (SELECT id FROM {given})", given="id text")
+_CLEAR_CREATING = Statement(
+    "DELETE FROM creating WHERE instruction {among}SELECT id FROM {given}{end}", given="id text"
+)
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -144,7 +146,7 @@ def lock_values(connection: Connection, values: Collection[MatchValue]) -> None:
     """Lock these values until the transaction ends: nobody else matches by them meanwhile. Once in a transaction."""
     if values:
         rows = dict.fromkeys((mapping, indexable(value)) for mapping, value in values)
-        _INSERT_MISSING.run(connection, given=rows)
+        _INSERT_MISSING.send(connection, given=rows)
         _LOCK.run(connection, given=rows).all()
 
 
@@ -220,7 +222,7 @@ def mark_creating(connection: Connection, marks: Collection[tuple[str, str, str,
     """Note (mapping, value, instruction, side): this instruction creates a record with this value on this side."""
     if marks:
         rows = {(mapping, indexable(value), instruction, side) for mapping, value, instruction, side in marks}
-        _MARK_CREATING.run(connection, given=rows)
+        _MARK_CREATING.send(connection, given=rows)
 
 
 def values_of(connection: Connection, instructions: Collection[str]) -> set[MatchValue]:
@@ -233,4 +235,4 @@ def values_of(connection: Connection, instructions: Collection[str]) -> set[Matc
 def clear_creating(connection: Connection, instructions: Collection[str]) -> None:
     """Forget these creates: they are answered."""
     if instructions:
-        _CLEAR_CREATING.run(connection, given=words(instructions))
+        _CLEAR_CREATING.send(connection, given=words(instructions))

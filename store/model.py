@@ -33,6 +33,9 @@ class Side(StrEnum):
         return Side.RIGHT if self is Side.LEFT else Side.LEFT
 
 
+SIDES = (Side.LEFT, Side.RIGHT)  # an enum makes an iterator of its own, slowly, each time
+
+
 class Overwrite(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One field that an instruction set: at which version, to what, and what it was known to hold before (R11)."""
 
@@ -53,8 +56,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         life_version: The version of the last create or delete; nothing older is taken.
         modified_by, modified_at: The last change, whoever made it.
         user_modified_at: The last change that was not ours (R12).
-        user_modified_version, user_modified_before: The version of that change, and of what it took the place, in case
-            an outcome says later that it was ours.
+        user_modified_version, user_modified_before: Of that change, and of the one before, should it turn out ours.
         clipped: A time that orders the record lay in the future and was clipped to its arrival.
         written: Per field, what we wrote there last, to tell what was entered before and is heard of too late.
     """
@@ -92,9 +94,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def with_side(self, side: Side, value: Known) -> Form:
         """The same with another form on ``side``."""
-        if side is Side.LEFT:
-            return msgspec.structs.replace(self, left=value)
-        return msgspec.structs.replace(self, right=value)
+        return msgspec.structs.replace(self, **{side: value})
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

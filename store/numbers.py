@@ -8,7 +8,8 @@ _POSTGRESQL = text(
     "SELECT nextval(pg_get_serial_sequence(:table_name, :column_name)) FROM generate_series(1, CAST(:count AS integer))"
 )
 _SQLITE = text("UPDATE sqlite_sequence SET seq = seq + :count WHERE name = :table_name RETURNING seq")
-"""The counter of the table's own ``AUTOINCREMENT``; the first migration made its row."""
+"""The counter of the table's own ``AUTOINCREMENT``; SQLite makes its row with the first row of the table."""
+_SQLITE_FIRST = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table_name, :count)")
 
 
 def fresh(connection: Connection, table_name: str, column_name: str, count: int) -> list[int]:
@@ -16,7 +17,11 @@ def fresh(connection: Connection, table_name: str, column_name: str, count: int)
     if count == 0:
         return []
     if connection.dialect.name == "sqlite":
-        last = connection.execute(_SQLITE, {"table_name": table_name, "count": count}).scalar_one()
+        given = {"table_name": table_name, "count": count}
+        last = connection.execute(_SQLITE, given).scalar()
+        if last is None:
+            connection.execute(_SQLITE_FIRST, given)
+            last = count
         return list(range(last - count + 1, last + 1))
     names = {"table_name": table_name, "column_name": column_name, "count": count}
     return sorted(connection.execute(_POSTGRESQL, names).scalars())

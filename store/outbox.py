@@ -11,10 +11,11 @@ from sqlalchemy import Connection, func, select
 
 from messages.transport.ports import Properties, Publication
 from store.documents import Document
+from store.numbers import fresh
 from store.sets import Statement, numbers
 from store.tables import outbox as table
 
-ENOUGH_BYTES = 2 * 1024 * 1024
+ENOUGH_BYTES = 512 * 1024
 """So much is read into memory at once, whatever the limit; the last message may go beyond."""
 
 _PROPERTIES = Document(Properties)
@@ -26,6 +27,14 @@ _PUT = Statement(
     SELECT exchange, routing_key, body, properties, instruction, {now}, turn, turn FROM {given}
     """,
     given="exchange text, routing_key text, body bytes, properties text, instruction text, turn time",
+)
+_HAND_OVER = Statement(
+    """
+    INSERT INTO outbox (id, exchange, routing_key, body, properties, instruction, put_at, leased_until)
+    SELECT id, exchange, routing_key, body, properties, instruction, {now}, :until FROM {given}
+    """,
+    times=("until",),
+    given="id int, exchange text, routing_key text, body bytes, properties text, instruction text",
 )
 _FREE = "(leased_until IS NULL OR leased_until <= :now)"
 _ANSWERS = f"FROM outbox WHERE exchange = '' AND {_FREE} ORDER BY id LIMIT"
@@ -45,8 +54,8 @@ _CLAIM = Statement(
     ), taken AS (
         SELECT id, sum(bytes) OVER (ORDER BY line, id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM picked
     )
-    UPDATE outbox SET leased_until = :until FROM taken WHERE outbox.id = taken.id AND taken.before < :enough
-    RETURNING outbox.id, exchange, routing_key, body, properties, instruction
+    UPDATE outbox SET leased_until = :until WHERE id {{among}}SELECT id FROM taken WHERE before < :enough{{end}}
+    RETURNING id, exchange, routing_key, body, properties, instruction
     """,
     times=("now", "until"),
 )
@@ -58,12 +67,14 @@ _BACKLOG = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE exchange <> '' AND turn_at IS NULL LIMIT :most) AS first"
 )
 _PUT_OFF = Statement(
-    "UPDATE outbox SET leased_until = :until, turn_at = :until WHERE id IN (SELECT id FROM {given})",
+    "UPDATE outbox SET leased_until = :until, turn_at = :until WHERE id {among}SELECT id FROM {given}{end}",
     times=("until",),
     given="id int",
 )
-_DONE = Statement("DELETE FROM outbox WHERE id IN (SELECT id FROM {given})", given="id int")
-_RELEASE = Statement("UPDATE outbox SET leased_until = NULL WHERE id IN (SELECT id FROM {given})", given="id int")
+_DONE = Statement("DELETE FROM outbox WHERE id {among}SELECT id FROM {given}{end}", given="id int")
+_RELEASE = Statement(
+    "UPDATE outbox SET leased_until = NULL WHERE id {among}SELECT id FROM {given}{end}", given="id int"
+)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -89,7 +100,19 @@ def put(
         turns: By message id, the moment before which nobody gets it; what is not named goes out at once.
     """
     if publications:
-        _PUT.run(connection, given=[_row(*each, turns) for each in publications])
+        _PUT.send(connection, given=[_row(*each, turns) for each in publications])
+
+
+def hand_over(
+    connection: Connection, publications: Sequence[tuple[Publication, str | None]], until: datetime
+) -> list[Waiting]:
+    """Add these as ``put`` does, claimed already; once this is committed, nobody else gets them until that moment."""
+    ids = fresh(connection, "outbox", "id", len(publications))
+    waiting = [Waiting(id_, *each) for id_, each in zip(ids, publications, strict=True)]
+    if waiting:
+        rows = [(one.id, *_row(one.publication, one.instruction, _NO_TURNS)[:-1]) for one in waiting]
+        _HAND_OVER.send(connection, {"until": until}, given=rows)
+    return waiting
 
 
 def claim(
@@ -120,19 +143,19 @@ def claim(
 def done(connection: Connection, ids: Collection[int]) -> None:
     """Delete what was published."""
     if ids:
-        _DONE.run(connection, given=numbers(ids))
+        _DONE.send(connection, given=numbers(ids))
 
 
 def release(connection: Connection, ids: Collection[int]) -> None:
     """Give back what was not published, to be claimed again at once."""
     if ids:
-        _RELEASE.run(connection, given=numbers(ids))
+        _RELEASE.send(connection, given=numbers(ids))
 
 
 def put_off(connection: Connection, ids: Collection[int], until: datetime) -> None:
     """Let what was not published wait for a later turn, out of the way of all else."""
     if ids:
-        _PUT_OFF.run(connection, {"until": until}, given=numbers(ids))
+        _PUT_OFF.send(connection, {"until": until}, given=numbers(ids))
 
 
 def has_ready(connection: Connection, now: datetime) -> bool:

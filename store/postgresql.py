@@ -23,6 +23,10 @@ _UNACKNOWLEDGED_TIMEOUT = timedelta(seconds=15)
 _LONGER = timedelta(seconds=5)
 """How much later than PostgreSQL should have given up a statement its connection is given up."""
 
+_CLOSED_WAYS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+"""Ways of PostgreSQL that read a table whole. We always look up the rows of a batch, by an index; what is prepared, or
+believed of a table, while it is small, would have all of it read when it has grown."""
+
 _OUTDATED_STATES = ("0A000", "25006")
 """What is said on connections that must be made anew. To the server that they were made to, which may have become a
 standby behind an address that has moved on; or with statements that were prepared before their table was changed."""
@@ -36,6 +40,7 @@ def open_postgresql(url: URL, pool_size: int, statement_timeout: timedelta) -> E
         "statement_timeout": milliseconds(statement_timeout),
         "idle_in_transaction_session_timeout": milliseconds(_IDLE_TIMEOUT),
         "jit": "off",  # compiling costs more than our short statements take
+        **dict.fromkeys(_CLOSED_WAYS, "off"),
     }
     options = [*(f"-c {name}={value}" for name, value in settings.items()), *url.normalized_query.get("options", ())]
     arguments: dict[str, Any] = {

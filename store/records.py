@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from messages.records import RecordRef
 from store.documents import Document
+from store.failures import TooMuchAtOnceError
 from store.model import Image, Side
 from store.sets import RECORD, Statement, names
 
@@ -25,7 +26,15 @@ _INSERT_MISSING = Statement(
 )
 _READ = f"SELECT r.image FROM {{given}} JOIN records r ON {_SAME.format('r', 'given')}"
 _SELECT = Statement(f"{_READ} WHERE r.image IS NOT NULL", given=RECORD)
-_LOCK = Statement(f"{_READ} ORDER BY r.app, r.table_name, r.key {{for update of r}}", given=RECORD)
+_LOCK = Statement(
+    f"""
+    WITH found AS ({_READ} ORDER BY r.app, r.table_name, r.key {{for update of r}}),
+        whole AS (SELECT coalesce(sum(length(image)), 0) AS length FROM found)
+    SELECT CASE WHEN (SELECT length FROM whole) <= :enough THEN image END AS image, (SELECT length FROM whole) AS length
+    FROM found
+    """,
+    given=RECORD,
+)
 _SAVE = Statement(
     """
     INSERT INTO records (app, table_name, key, alive, image)
@@ -81,6 +90,11 @@ _COUNT_UNCOUPLED = {
     for side in Side
 }
 
+ENOUGH_LENGTH = 4 * 1024 * 1024
+"""So many characters of images are read into memory at once; as values they take some ten times as much."""
+
+ANY_LENGTH = 2**62
+
 SCANNED_PER_UNCOUPLED = 20
 """How many records are looked through, at most, for each uncoupled one that a page may hold."""
 
@@ -97,16 +111,25 @@ class Uncoupled(msgspec.Struct, frozen=True):
     last: str | None
 
 
-def lock(connection: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Image]:
+def lock(connection: Connection, refs: Collection[RecordRef], enough: int = ANY_LENGTH) -> dict[RecordRef, Image]:
     """Lock the records until the transaction ends, known or not, and return their images as they are now.
 
     Call it once in a transaction: a second call would take locks out of order.
+
+    Args:
+        enough: How long they may be together, in characters.
+
+    Raises:
+        TooMuchAtOnceError: they are longer; none was read into memory.
     """
     if not refs:
         return {}
     wanted = dict.fromkeys(refs)
-    _INSERT_MISSING.run(connection, given=names(wanted))
-    return _images(wanted, (row.image for row in _LOCK.run(connection, given=names(wanted))))
+    _INSERT_MISSING.send(connection, given=names(wanted))
+    rows = _LOCK.run(connection, {"enough": enough}, given=names(wanted)).all()
+    if rows and rows[0].length > enough:
+        raise TooMuchAtOnceError(f"the images of {len(rows)} records have {rows[0].length} characters")
+    return _images(wanted, (row.image for row in rows))
 
 
 def read(connection: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Image]:
@@ -121,7 +144,7 @@ def save(connection: Connection, images: Collection[Image]) -> None:
     """Keep these images, which are of different records."""
     rows = [(*_name(image.record), image.exists is True, _IMAGE.write(image)) for image in images]
     if rows:
-        _SAVE.run(connection, given=rows)
+        _SAVE.send(connection, given=rows)
 
 
 def mark_apart(connection: Connection, pairs: Collection[tuple[str, RecordRef]]) -> None:

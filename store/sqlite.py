@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -32,10 +32,9 @@ def open_sqlite(url: URL, pool_size: int) -> Engine:
     """
     if not url.database or url.database == ":memory:":
         raise ValueError("the store URL names no file: write sqlite:///FILE; several connections share it")
-    try:
-        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailableError(f"the folder of {url.database} cannot be made: {error.strerror}") from error
+    is_plain = not url.database.startswith("file:")
+    if is_plain:
+        _make_folder(Path(url.database).parent)
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -45,9 +44,17 @@ def open_sqlite(url: URL, pool_size: int) -> Engine:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
-    if not url.database.startswith("file:"):
+    event.listen(engine, "handle_error", _renew_read_only)
+    if is_plain:
         _SameFile(url.database).watch(engine)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailableError(f"the folder {folder} cannot be made: {error.strerror}") from error
 
 
 class _SameFile:
@@ -114,6 +121,12 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(_SWITCH_PAUSE.total_seconds())
         else:
             return
+
+
+def _renew_read_only(context: ExceptionContext) -> None:
+    """A connection that was made while the file could only be read can never write: the pool makes them anew."""
+    if getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def _begin(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from store.sets import Statement, indexable, numbers
 
 _WAIT = "mapping text, side text, key text"
 
-_DELETE = Statement("DELETE FROM waits WHERE coupling_id IN (SELECT id FROM {given})", given="id int")
+_DELETE = Statement("DELETE FROM waits WHERE coupling_id {among}SELECT id FROM {given}{end}", given="id int")
 _INSERT = Statement(
     """
     INSERT INTO waits (mapping, side, key, coupling_id)

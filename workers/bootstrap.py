@@ -24,11 +24,12 @@ from store.connect import Store, open_store
 from store.migrate import migrate
 from store.revisions import head_revision
 from workers.changes import handle_changes
-from workers.consume import DRAIN_WAIT, RECEIVE_WAIT, Consuming, Job, Loop, Relaying, Timing, Workplace, handle_commands
+from workers.consume import DRAIN_WAIT, RECEIVE_WAIT, Consuming, Job, Relaying, handle_commands
 from workers.context import Context
 from workers.draining import Draining
 from workers.endpoint import EndpointError, addresses_of
 from workers.exposure import exposed
+from workers.garbage import look_less_often
 from workers.gauges import Scrape
 from workers.leaving import LATE_EXIT_CODE, leaving_in_time
 from workers.listening import Listening
@@ -43,7 +44,9 @@ from workers.rules.failures import Patience
 from workers.settings import Settings
 from workers.starting import LOOK_S, NotSetUpError, ReadyOr, first_look
 from workers.threads import Threads
+from workers.timing import Timing
 from workers.watched import watched
+from workers.workplace import Loop, Workplace
 
 log = get_logger("workers.bootstrap")
 
@@ -174,6 +177,7 @@ def run_worker(
         report.loops = [loop.name for loop in loops]
         queues = [*_change_queues(settings, plan, context), commands_queue(settings.namespace)]
         draining = Draining(queues, place, broker, loops, progress)
+        look_less_often()
         threads = Threads(stop, progress, random.random)
         threads.start(loops)
         log.info("worker.started", roles=list(plan.roles), namespace=settings.namespace)
@@ -204,7 +208,8 @@ def _loops(settings: Settings, plan: WorkPlan, place: Workplace, broker: Broker)
     made: list[Loop] = []
     if Role.CHANGES in plan.roles:
         consumer = broker.consumer(_change_queues(settings, plan, place.context), prefetch=2 * batch)
-        made.append(Consuming(Job("changes", handle_changes, batch), consumer, place, wait))
+        job = Job("changes", handle_changes, batch, hands_over=Role.RELAY in plan.roles)
+        made.append(Consuming(job, consumer, place, wait))
     if Role.COMMANDS in plan.roles:
         consumer = broker.consumer([commands_queue(ns)], prefetch=10)
         made.append(Consuming(Job("commands", handle_commands, 1), consumer, place, wait))

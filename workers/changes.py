@@ -32,6 +32,7 @@ from store.due import Due, DueKind
 from store.handled import Claim
 from store.instructions import InstructionRow
 from store.model import LogLine
+from store.records import ANY_LENGTH, ENOUGH_LENGTH
 from workers.arrivals import reconsider
 from workers.context import Context
 from workers.deciding import decide_touched
@@ -50,7 +51,8 @@ def handle_changes(conn: Connection, context: Context, deliveries: Sequence[Deli
     """Handle one batch inside the caller's transaction; return the lines to be logged after the commit."""
     events, rejected = read_events(context, deliveries, now)
     fresh, repeated, reused = claim(conn, events, now)
-    desk = fill_desk(conn, context, fresh, now)
+    enough = ENOUGH_LENGTH if len(deliveries) > 1 else ANY_LENGTH
+    desk = fill_desk(conn, context, fresh, now, enough)
     touches, at_fault = lay(desk, context, fresh)
     handled_store.forget(conn, [(event.app, event.message.id) for event in at_fault])
     arrived, outside = note_arrivals(conn, context, desk)
@@ -80,14 +82,18 @@ def claim(conn: Connection, events: Sequence[Event], now: datetime) -> tuple[lis
     return fresh, repeated, reused
 
 
-def fill_desk(conn: Connection, context: Context, events: Sequence[Event], now: datetime) -> Desk:
-    """Lock what the events are about, records first and couplings after, and lay it on a desk."""
+def fill_desk(conn: Connection, context: Context, events: Sequence[Event], now: datetime, enough: int) -> Desk:
+    """Lock what the events are about, records first and couplings after, and lay it on a desk.
+
+    Raises:
+        TooMuchAtOnceError: the images of the records have more than ``enough`` characters together.
+    """
     named = instruction_store.find(conn, {name for event in events if (name := event.message.instruction)})
     creates = [row.id for row in named.values() if row.sent.action is Action.CREATE]
     match_store.lock_values(conn, match_store.values_of(conn, creates))  # whoever waits for the answer sees it
     echoed = _echoed(conn, context, events)
     rows = {**named, **instruction_store.find(conn, {name for names in echoed.values() for name in names} - set(named))}
-    images = record_store.lock(conn, _records(context, events, rows))
+    images = record_store.lock(conn, _records(context, events, rows), enough)
     couplings = coupling_store.lock(conn, images.keys(), {row.coupling_id for row in rows.values()})
     desk = Desk(context.file, now, images, couplings.values())
     desk.instructed = {name: Instructed(coupling=row.coupling_id, sent=row.sent) for name, row in rows.items()}

@@ -1,34 +1,28 @@
-"""The loops of a worker, one step at a time: receive, process, acknowledge; relay; do what is due."""
+"""The loops of a worker that know the broker, one step at a time: receive, process, acknowledge; and relay."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from messages.transport.limits import ENOUGH_BYTES
 from messages.transport.ports import BrokerUnavailableError, Consumer, Delivery, Publisher
-from store import due as due_store
 from store import outbox as outbox_store
-from store.connect import Store
-from store.due import Due, DueKind
-from store.failures import StoreNotReadyError, StoreUnavailableError, TooMuchAtOnceError
-from workers import metrics
-from workers.bulk.chunks import fail_chunk, halve_chunk
-from workers.careful import Careful
+from store.connect import wait_for_locks
+from store.failures import RowLockedError
 from workers.commands import handle_command
 from workers.context import Context
 from workers.log_lines import Line
 from workers.logs import get_logger
-from workers.pipeline import Clock, Handler, Handling, process, write_lines
+from workers.pipeline import Handler, Handling, process, write_lines
 from workers.relay import Relay
-from workers.room import Room
 from workers.suspects import Suspects
-from workers.timers import PUT_OFF, TURNS, put_off
+from workers.workplace import RELAY, Workplace
 
 log = get_logger("workers.consume")
 
@@ -41,53 +35,31 @@ DRAIN_WAIT = timedelta(milliseconds=30)
 SUSPECTS_FOR = timedelta(milliseconds=500)
 """For about so long suspects are handled, until other messages, or the end, have their turn."""
 
-IDLE_WAIT = timedelta(milliseconds=20)
-"""How long a relay or timer with nothing to do rests, unless another loop of its process calls it."""
+COMMAND_LOCK_WAIT = timedelta(seconds=1)
+"""So long a command waits for a row that another transaction holds, before others have their turn."""
 
-
-class Loop(Protocol):
-    """One job of a worker."""
-
-    name: str
-
-    def step(self) -> bool:
-        """Do one piece of work; say whether there was any."""
-
-    def close(self) -> None:
-        """Leave."""
-
-
-class Workplace:
-    """What the loops of one process share.
-
-    Attributes:
-        room: Where they work side by side; a message that may have killed a process is handled alone.
-        owner: Names this process on what it marks.
-    """
-
-    def __init__(self, store: Store, context: Context, clock: Clock) -> None:
-        self.store, self.context, self.clock = store, context, clock
-        self.room, self.owner = Room(), context.tokens()
-        self._called = {name: threading.Event() for name in (Relaying.name, Timing.name)}
-
-    def call(self) -> None:
-        """A transaction may have left something to be sent or done: let nobody rest."""
-        for event in self._called.values():
-            event.set()
-
-    def rest(self, name: str) -> None:
-        """Wait a moment, or less if another loop calls."""
-        event = self._called[name]
-        event.wait(IDLE_WAIT.total_seconds())
-        event.clear()
+LOCKED_REST = timedelta(seconds=2)
+"""What waited for a row in vain is tried again after so long."""
 
 
 class Job(NamedTuple):
-    """What a consuming loop does with its deliveries, and how many at a time."""
+    """What a consuming loop does with its deliveries, and how many at a time.
+
+    Attributes:
+        hands_over: What it has to say goes straight to the relay of its process, which there must be.
+    """
 
     name: str
     handler: Handler
     batch: int
+    hands_over: bool = False
+
+
+class _Aside(NamedTuple):
+    """One message over a row that another transaction holds, and when it is tried again."""
+
+    delivery: Delivery
+    again_s: float
 
 
 class Consuming:
@@ -97,29 +69,45 @@ class Consuming:
         self.name, self._consumer, self._place, self._wait = job.name, consumer, place, wait
         self._most = job.batch
         self._handling = Handling(
-            place.store, place.context, job.handler, place.clock, between=self._consumer.heartbeat
+            place.store,
+            place.context,
+            job.handler,
+            place.clock,
+            between=self._consumer.heartbeat,
+            handover=place.handover if job.hands_over else None,
         )
         self._batch: list[Delivery] = []
+        self._aside: deque[_Aside] = deque()
+        self._took_up = False
         self._suspects = Suspects(self._handling, place.owner)
 
     @property
     def at_work(self) -> bool:
         """Whether messages are at hand that are not acknowledged yet."""
-        return bool(self._batch or self._suspects)
+        return bool(self._batch or self._suspects or self._aside)
 
     def step(self) -> bool:
         """Handle one batch, then for a while, and apart from all else, what may have killed a process before.
 
-        A batch that the store did not take is kept at hand and tried again first.
+        A batch that the store did not take is kept at hand and tried again first; a single message over a row that
+        somebody holds lets others go before it.
         """
         if not self._batch:
-            self._receive()
-        if not self.at_work:
+            self._took_up = not self._took_up and self._take_up()
+            if not self._took_up:
+                self._receive()
+        if not (self._batch or self._suspects):
             return False
         self._consumer.heartbeat()
         if self._batch:
-            with self._place.room.shared():
-                process(self._handling, self._batch)
+            try:
+                with self._place.room.shared():
+                    process(self._handling, self._batch)
+            except RowLockedError as locked:
+                if len(self._batch) > 1:
+                    raise
+                self._set_aside(locked)
+                return True
             handled, self._batch = self._batch, []
             self._done(handled)
         self._handle_suspects()
@@ -132,7 +120,7 @@ class Consuming:
         try:
             received = self._consumer.receive(room, timedelta() if self._suspects else self._wait)
         except BrokerUnavailableError:
-            self._suspects.clear()  # they come again
+            self._forget()
             raise
         self._batch = self._suspects.take_in(received)
 
@@ -151,9 +139,27 @@ class Consuming:
         try:
             self._consumer.acknowledge(handled)
         except BrokerUnavailableError:
-            self._suspects.clear()
+            self._forget()
             self._consumer.close()  # whatever it holds comes again, to us or to others
             raise
+
+    def _set_aside(self, locked: RowLockedError) -> None:
+        [delivery], self._batch = self._batch, []
+        self._aside.append(_Aside(delivery, time.monotonic() + LOCKED_REST.total_seconds()))
+        message_id = delivery.properties.message_id
+        log.warning("message.locked", queue=delivery.queue, message_id=message_id, why=str(locked))
+
+    def _take_up(self) -> bool:
+        """Take what was set aside, if it is time; say whether there was any. Others come between each two."""
+        is_time = bool(self._aside) and self._aside[0].again_s <= time.monotonic()
+        if is_time:
+            self._batch = [self._aside.popleft().delivery]
+        return is_time
+
+    def _forget(self) -> None:
+        """The connection is gone: what is at hand and not begun comes again."""
+        self._suspects.clear()
+        self._aside.clear()
 
     def close(self) -> None:
         """Give back what is not acknowledged."""
@@ -163,11 +169,11 @@ class Consuming:
 class Relaying:
     """Publishes the outbox."""
 
-    name = "relay"
+    name = RELAY
 
     def __init__(self, publisher: Publisher, place: Workplace, window: int) -> None:
         self._publisher, self._place, self._idle = publisher, place, False
-        self._relay = Relay(place.store, publisher, place.context, window, place.clock)
+        self._relay = Relay(publisher, place, window)
 
     def step(self) -> bool:
         """Publish one window; where nothing is left, rest and look before taking locks."""
@@ -183,6 +189,8 @@ class Relaying:
         return published > 0
 
     def _waiting(self) -> bool:
+        if self._relay.has_more:
+            return True
         with self._place.store.reading() as conn:
             return outbox_store.has_ready(conn, self._place.clock())
 
@@ -192,102 +200,7 @@ class Relaying:
         self._publisher.close()
 
 
-class Timing:
-    """Does what is due."""
-
-    name = "timers"
-
-    def __init__(self, place: Workplace, limit: int) -> None:
-        self._place, self._limit, self._last = place, limit, TURNS[-1]
-        self._careful = Careful(place.store, place.context, place.room, place.clock())
-        self._at_once: dict[DueKind, int] = {}
-
-    def step(self) -> bool:
-        """Do one batch of due work, if there is any; what fails costs that one piece of work only."""
-        place, taken = self._place, list[Due]()
-        with place.store.reading() as conn:
-            due = due_store.kinds_due(conn, place.clock())
-        if not due:
-            place.rest(self.name)
-            return False
-        now, kind = place.clock(), self._next(due)
-        try:
-            lines = self._careful.do(kind, self._at_once.get(kind, self._limit), now, taken)
-        except TooMuchAtOnceError as slow:
-            if not taken:
-                raise
-            self._take_less(taken, slow)
-            return True
-        except (StoreUnavailableError, StoreNotReadyError):
-            raise
-        except Exception as fault:
-            if not taken:
-                raise
-            self._fail(taken, fault)
-            return True
-        if not taken:
-            place.rest(self.name)  # another worker has it at hand
-            return False
-        self._at_once[kind] = min(self._limit, 2 * self._at_once.get(kind, self._limit))
-        write_lines(lines)
-        place.call()
-        return True
-
-    def _next(self, due: Collection[DueKind]) -> DueKind:
-        """Return whose turn it is of what is due: none holds up another for longer than a batch."""
-        after = TURNS.index(self._last) + 1
-        self._last = next(kind for kind in (*TURNS[after:], *TURNS[:after]) if kind in due)
-        return self._last
-
-    def _take_less(self, taken: list[Due], slow: TooMuchAtOnceError) -> None:
-        """Less at once may go through; what is too much by itself is put off: the database may only be slow today."""
-        one, now, lines = taken[0], self._place.clock(), list[Line]()
-        self._at_once[one.kind] = max(1, len(taken) // 2)
-        if one.kind is DueKind.JOB or len(taken) == 1:
-            with self._place.store.transaction() as conn:
-                if one.kind is not DueKind.JOB:
-                    put_off(conn, one, now)
-                elif due_store.delete(conn, [one.id]):  # else another worker has gone on meanwhile
-                    lines = halve_chunk(conn, one.job or 0, now, now + PUT_OFF)
-        write_lines(lines)
-        log.warning("work.slow", kind=one.kind, job=one.job, coupling=one.coupling, rows=len(taken), why=str(slow))
-
-    def _fail(self, taken: list[Due], fault: Exception) -> None:
-        """Take fewer at once until the one at fault stands alone; that one is put off."""
-        if taken[0].kind is DueKind.JOB:
-            self._fail_chunk(taken[0], fault)
-            return
-        self._at_once[taken[0].kind] = max(1, len(taken) // 2)
-        if len(taken) > 1:
-            return
-        (one,) = taken
-        with self._place.store.transaction() as conn:
-            put_off(conn, one, self._place.clock())
-        record = None if one.record is None else str(one.record)
-        log.error("work.failed", kind=one.kind, coupling=one.coupling, record=record, exc_info=fault)
-        metrics.FAULTS.labels("work.failed").inc()
-
-    def _fail_chunk(self, one: Due, fault: Exception) -> None:
-        """Have the job go on with less at once, or past what fails; put it off where even that fails."""
-        lines: list[Line] = []
-        try:
-            with self._place.store.transaction() as conn:
-                if due_store.delete(conn, [one.id]):  # else another worker has gone on meanwhile
-                    lines = fail_chunk(conn, one.job or 0, self._place.clock())
-        except (StoreUnavailableError, StoreNotReadyError):
-            raise
-        except Exception as further:
-            with self._place.store.transaction() as conn:
-                put_off(conn, one, self._place.clock())
-            log.error("work.failed", kind=one.kind, job=one.job, exc_info=further)
-        write_lines(lines)
-        log.error("work.failed", kind=one.kind, job=one.job, exc_info=fault)
-        metrics.FAULTS.labels("work.failed").inc()
-
-    def close(self) -> None:
-        """Nothing to leave."""
-
-
 def handle_commands(conn: Connection, context: Context, deliveries: Sequence[Delivery], now: datetime) -> list[Line]:
     """Handle commands one by one; the consumer hands them over singly, so that each has its own transaction."""
+    wait_for_locks(conn, COMMAND_LOCK_WAIT)
     return [line for delivery in deliveries for line in handle_command(conn, context, delivery, now)]

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
+from sqlalchemy import Connection
 
 from messages.codec import Limits
+from messages.transport.ports import Publication
+from store import outbox as outbox_store
 from workers.mapping import MappingFile
 from workers.rules.failures import Patience
+
+
+class Put(Protocol):
+    """Adds messages to the outbox as ``store.outbox.put`` does."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        publications: Sequence[tuple[Publication, str | None]],
+        turns: Mapping[str, datetime],
+        /,
+    ) -> None:
+        """Add these."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +34,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens: Makes a token that no other coupling has; with it instruction ids are unique across stores.
+        put: Leaves what a decision has to say to the apps, and of errors, in the outbox.
     """
 
     file: MappingFile
@@ -25,3 +43,4 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     patience: Patience = Patience()
     outbox_lease: timedelta = timedelta(seconds=30)
+    put: Put = outbox_store.put

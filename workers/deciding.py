@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from store import couplings as coupling_store
 from store import pauses as pause_store
 from store import records as record_store
-from store.model import Coupling, Side, Wait
+from store.model import SIDES, Coupling, Wait
 from workers.brake import brake
 from workers.mapping import Mapping
 from workers.rules.decide import decide
@@ -45,7 +45,7 @@ def decide_touched(conn: Connection, desk: Desk) -> list[Decided]:
 
 def look_at(conn: Connection, desk: Desk, pairs: list[tuple[Coupling, Mapping]]) -> list[Situation]:
     """Return the situation of each coupling, with the images of both sides and the references they make."""
-    records = {record for coupling, _ in pairs for side in Side if (record := coupling.record(side)) is not None}
+    records = {record for coupling, _ in pairs for side in SIDES if (record := coupling.record(side)) is not None}
     desk.add_images(record_store.read(conn, records - desk.images.keys()))
     situations = [
         desk.situation(desk.note_fields_mapped_later(coupling, mapping), mapping) for coupling, mapping in pairs
@@ -60,7 +60,7 @@ def _waits(situations: list[Situation]) -> set[Wait]:
         for field in situation.mapping.fields:
             if field.reference is None:
                 continue
-            for side in Side:
+            for side in SIDES:
                 wait = wait_for(field, situation.image(side).fields.get(field.on(side), UNSET), side)
                 if wait is not None:
                     found.add(wait)

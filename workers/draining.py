@@ -8,8 +8,9 @@ from messages.transport.ports import Broker, BrokerUnavailableError
 from store import due as due_store
 from store import outbox as outbox_store
 from store.failures import StoreUnavailableError
-from workers.consume import Consuming, Loop, Workplace
+from workers.consume import Consuming
 from workers.progress import Progress
+from workers.workplace import Loop, Workplace
 
 STEPS = 2
 """A drained loop has found nothing to do this often in a row, and nothing happened in between."""

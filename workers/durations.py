@@ -8,6 +8,7 @@ from datetime import timedelta
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 # Six digits of days are 2,700 years: enough for anybody, and timedelta cannot overflow.
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,6}}){unit})?" for unit in _UNITS))
+_MOST = 999_999
 
 
 class MalformedDurationError(ValueError):
@@ -31,7 +32,9 @@ def format_duration(duration: timedelta) -> str:
     rest_ms = duration // timedelta(milliseconds=1)
     parts = []
     for unit, name in _UNITS.items():
-        number, rest_ms = divmod(rest_ms, timedelta(**{name: 1}) // timedelta(milliseconds=1))
+        unit_ms = timedelta(**{name: 1}) // timedelta(milliseconds=1)
+        number = min(rest_ms // unit_ms, _MOST)  # what goes beyond that can be read in the next unit only
+        rest_ms -= number * unit_ms
         if number:
             parts.append(f"{number}{unit}")
     return "".join(parts) or "0s"

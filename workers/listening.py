@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from messages.topology import changes_queue, instructions_exchange
 from messages.transport.ports import Broker
 from store import listening as listening_store
-from workers.consume import Workplace
 from workers.rules.silence import Look, after_look, is_time, rhythm
+from workers.workplace import Workplace
 
 
 class Listening:

@@ -31,6 +31,7 @@ LOG_EVENTS: Mapping[str, str] = MappingProxyType(
         "job.started": "The first chunk of a job was done.",
         "library.warned": "A library that we use warns; its words are left out, they may hold field values.",
         "message.condemned": "Processes died over one message, and it went to the dead queue; a fault to report.",
+        "message.locked": "Another transaction holds a row that a message needs: it is tried again, others go first.",
         "message.suspected": "Messages that came before, as after a death, are handled apart; or one of them alone.",
         "pause.ended": "An app or a mapping goes on: what was held up meanwhile is decided now.",
         "pause.set": "An app or a mapping is paused, by an operator or by the mapping's own limit.",

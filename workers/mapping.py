@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -220,6 +221,11 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The app on ``side``."""
         return self.left_app if side is Side.LEFT else self.right_app
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The fields' names in mapping terms."""
+        return frozenset(field.name for field in self.fields)
+
     def sensitive(self, side: Side) -> frozenset[str]:
         """The fields of the record on ``side`` that are shown to nobody, by the app's own names."""
         own = frozenset(field.on(side) for field in self.fields if field.sensitive)
@@ -234,9 +240,26 @@ class MappingFile(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def sides_of(self, app: str, table: str) -> tuple[tuple[Mapping, Side], ...]:
         """Every mapping, with the side, that the table takes part in, in the file's order."""
-        return tuple(
-            (mapping, side)
-            for mapping in self.mappings.values()
-            for side in Side
-            if (mapping.table(side).app, mapping.table(side).name) == (app, table)
-        )
+        return self._sides.get((app, table), ())
+
+    def spoken_of(self, app: str, table: str) -> frozenset[str]:
+        """Every field of the table that a mapping maps, or compares in its ``where``, by the app's own names."""
+        return self._spoken_of.get((app, table), frozenset())
+
+    @cached_property
+    def _spoken_of(self) -> dict[tuple[str, str], frozenset[str]]:
+        return {
+            key: frozenset(field.on(side) for mapping, side in places for field in mapping.fields)
+            | frozenset(one.field for mapping, side in places for one in mapping.where if one.side is side)
+            for key, places in self._sides.items()
+        }
+
+    @cached_property
+    def _sides(self) -> dict[tuple[str, str], tuple[tuple[Mapping, Side], ...]]:
+        """The answers of ``sides_of``, which is asked several times for each event."""
+        found: dict[tuple[str, str], tuple[tuple[Mapping, Side], ...]] = {}
+        for mapping in self.mappings.values():
+            for side in Side:
+                key = mapping.table(side).app, mapping.table(side).name
+                found[key] = (*found.get(key, ()), (mapping, side))
+        return found

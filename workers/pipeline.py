@@ -7,10 +7,12 @@ stands alone, and that one goes to the dead queue.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from messages.dead import DeadReason
@@ -22,9 +24,10 @@ from workers import metrics
 from workers.changes import bury
 from workers.commands import refuse_failed, refuse_unread
 from workers.context import Context
+from workers.handover import Handover
 from workers.intake import reject
 from workers.log_lines import Line
-from workers.logs import get_logger
+from workers.logs import get_logger, lines_together
 
 log = get_logger("workers.pipeline")
 
@@ -46,6 +49,7 @@ class Handling(NamedTuple):
     Attributes:
         besides: Done in each transaction that handles or buries, at its end, with what it handled.
         between: Called before each part of a batch that is halved; the connection to the broker is kept alive there.
+        handover: Takes what is committed to the relay of this process, where there is one.
     """
 
     store: Store
@@ -54,6 +58,7 @@ class Handling(NamedTuple):
     clock: Clock
     besides: Callable[[Connection, Sequence[Delivery]], None] = lambda _conn, _deliveries: None
     between: Callable[[], None] = lambda: None
+    handover: Handover | None = None
 
 
 def process(handling: Handling, deliveries: Sequence[Delivery]) -> None:
@@ -100,8 +105,8 @@ def bury_one(handling: Handling, delivery: Delivery, reason: DeadReason, detail:
 
 def _commit(handling: Handling, deliveries: Sequence[Delivery]) -> None:
     started = time.perf_counter()
-    with handling.store.transaction() as conn:
-        lines = handling.handler(conn, handling.context, deliveries, handling.clock())
+    with _handing_over(handling) as context, handling.store.transaction() as conn:
+        lines = handling.handler(conn, context, deliveries, handling.clock())
         handling.besides(conn, deliveries)
     write_lines(lines)
     duration_s = time.perf_counter() - started
@@ -110,8 +115,20 @@ def _commit(handling: Handling, deliveries: Sequence[Delivery]) -> None:
     metrics.count_batch(job, deliveries, lines, duration_s)
 
 
+@contextmanager
+def _handing_over(handling: Handling) -> Iterator[Context]:
+    """Give what the handler is given; what it puts out goes to the relay of this process, where there is one."""
+    context, handover = handling.context, handling.handover
+    if handover is None:
+        yield context
+        return
+    with handover.of_transaction(handling.store, lambda: handling.clock() + context.outbox_lease) as outgoing:
+        yield replace(context, put=outgoing.put)
+
+
 def write_lines(lines: Sequence[Line]) -> None:
     """Log and count what a committed transaction did."""
     metrics.count_lines(lines)
-    for line in lines:
-        getattr(log, line.level)(line.event, **line.fields)
+    with lines_together():
+        for line in lines:
+            getattr(log, line.level)(line.event, **line.fields)

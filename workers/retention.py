@@ -21,7 +21,7 @@ from store import log as log_store
 from store import suspects as suspect_store
 from store.connect import Store
 from store.errors import Resolved
-from store.failures import StoreNotReadyError, StoreUnavailableError
+from store.failures import StoreNotReadyError, StoreUnavailableError, TooMuchAtOnceError
 from workers import metrics
 from workers.logs import get_logger
 
@@ -91,6 +91,7 @@ class Retaining:
         self._resting = threading.Event()
         self._begun, self._next = clock(), clock() + FIRST_ROUND * chance()
         self._left: list[_Sweep] = []
+        self._at_once = AT_ONCE
         self._went: dict[str, int] = {}
 
     def step(self) -> bool:
@@ -101,22 +102,34 @@ class Retaining:
                 self._resting.wait(self._wait.total_seconds())
                 return False
             self._begun, self._left, self._went = now, [*_SWEEPS], {}
-        sweep = self._left[0]
+        sweep, limit = self._left[0], self._at_once
+        went = self._purge(sweep, limit)
+        if went is None and limit > 1:
+            return True
+        self._went[sweep.name] = self._went.get(sweep.name, 0) + (went or 0)
+        if went is None or went < limit:
+            self._left = self._left[1:]
+        if not self._left:
+            self._finish()
+        return True
+
+    def _purge(self, sweep: _Sweep, limit: int) -> int | None:
+        """Delete up to ``limit`` rows and return how many went; ``None`` where it was too much, and less comes next."""
         try:
             with self._store.transaction() as conn:
-                went = sweep.purge(conn, self._begun - sweep.kept(self._keep), AT_ONCE)
+                went = sweep.purge(conn, self._begun - sweep.kept(self._keep), limit)
+        except TooMuchAtOnceError as slow:
+            log.warning("work.slow", kind=f"retention of {sweep.name}", rows=limit, why=str(slow))
+            self._at_once = max(1, limit // 2)
+            return None
         except (StoreUnavailableError, StoreNotReadyError):
             raise
         except Exception as fault:
             log.error("work.failed", kind=f"retention of {sweep.name}", exc_info=fault)
             metrics.FAULTS.labels("work.failed").inc()
-            went = 0
-        self._went[sweep.name] = self._went.get(sweep.name, 0) + went
-        if went < AT_ONCE:
-            self._left = self._left[1:]
-        if not self._left:
-            self._finish()
-        return True
+            return 0
+        self._at_once = min(AT_ONCE, 2 * limit)
+        return went
 
     def _finish(self) -> None:
         now = self._clock()

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from workers.consume import Loop
 from workers.logs import get_logger
 from workers.loops import run_loop
 from workers.progress import Progress
+from workers.workplace import Loop
 
 log = get_logger("workers.threads")
 

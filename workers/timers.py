@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from messages.instructions import Action
 from messages.outcomes import Applied
-from store import arrivals as arrival_store
 from store import couplings as coupling_store
 from store import due as due_store
 from store import instructions as instruction_store
@@ -23,6 +22,7 @@ from store import records as record_store
 from store.due import Due, DueKind
 from store.model import CouplingStatus, InstructionState, Sent
 from store.pauses import Pauses
+from store.records import ANY_LENGTH, ENOUGH_LENGTH
 from workers.arrivals import match_arrivals
 from workers.bulk.chunks import run_chunk
 from workers.context import Context
@@ -37,7 +37,6 @@ from workers.silence import wait_on
 from workers.writing import write_desk
 
 TURNS = (
-    DueKind.GATE,
     DueKind.LET_GO,
     DueKind.ARRIVAL,
     DueKind.RETRY,
@@ -53,10 +52,6 @@ def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: d
     """Do work of one kind, which is deleted in the same transaction; return the lines to be logged after the commit."""
     if items[0].kind is DueKind.JOB:
         return run_chunk(conn, context, items[0].job or 0, now)
-    if any(item.kind is DueKind.GATE for item in items):
-        for item in items:
-            arrival_store.release(conn, item.mapping or "", now)
-        return []
     if items[0].kind is DueKind.LET_GO:
         for mapping in dict.fromkeys(item.mapping or "" for item in items):
             let_go(conn, context.file, mapping, now)
@@ -67,10 +62,10 @@ def do_due_work(conn: Connection, context: Context, items: Sequence[Due], now: d
     return _on_couplings(conn, context, items, now)
 
 
-def put_off(conn: Connection, item: Due, now: datetime) -> None:
+def put_off(conn: Connection, item: Due, later: datetime) -> None:
     """Leave a piece of work that failed for later; nothing but itself waits for it."""
     if due_store.delete(conn, [item.id]):  # else another worker has done it meanwhile
-        due_store.put(conn, [_later(item, now + PUT_OFF)])
+        due_store.put(conn, [_later(item, later)])
 
 
 def _later(item: Due, due_at: datetime) -> Due:
@@ -95,7 +90,8 @@ def _on_couplings(conn: Connection, context: Context, items: Sequence[Due], now:
         for item in items
         if item.kind is DueKind.PUBLISHED and item.instruction in rows and _says_all(rows[item.instruction].sent)
     ]
-    images = record_store.lock(conn, {rows[name].sent.record for name in published if rows[name].sent.record.key})
+    confirmed = {rows[name].sent.record for name in published if rows[name].sent.record.key}
+    images = record_store.lock(conn, confirmed, ENOUGH_LENGTH if len(items) > 1 else ANY_LENGTH)
     numbers = {item.coupling for item in items if item.coupling} | {row.coupling_id for row in rows.values()}
     desk = Desk(context.file, now, images, coupling_store.lock(conn, images.keys(), numbers).values())
     due_store.put(conn, [_later(item, now + PUT_OFF) for item in items if _has_no_mapping(desk, item)])

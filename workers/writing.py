@@ -22,12 +22,11 @@ from store import errors as error_store
 from store import instructions as instruction_store
 from store import log as log_store
 from store import matches as match_store
-from store import outbox as outbox_store
 from store import pauses as pause_store
 from store import records as record_store
 from store import waits as wait_store
 from store.due import Due, DueKind
-from store.model import Coupling, CouplingStatus, InstructionState, Sent, Side, Wait
+from store.model import SIDES, Coupling, CouplingStatus, InstructionState, Sent, Wait
 from store.pauses import RECOUPLE, Pause, Scope, is_pause
 from workers.context import Context
 from workers.deciding import Decided
@@ -51,6 +50,12 @@ def write_desk(
     sent, again, turns = _take_turns(conn, desk, decided)
     _begin_pauses(conn, desk)
     messages = _error_messages(desk, decided)
+    context.put(
+        conn,
+        [(encode_error(message, context.namespace), None) for message in messages]
+        + [instruction_publication(context, number, one, now) for number, one in (*sent, *again)],
+        turns,
+    )
     record_store.save(conn, desk.changed_images())
     record_store.mark_apart(conn, desk.apart)
     changed = desk.changed_couplings()
@@ -58,12 +63,6 @@ def write_desk(
     _write_waits(conn, desk, changed)
     error_store.save(conn, [message.report for message in messages])
     instruction_store.save(conn, [*sent, *desk.answered, *desk.resend, *_overtaken(desk, sent)])
-    outbox_store.put(
-        conn,
-        [(encode_error(message, context.namespace), None) for message in messages]
-        + [instruction_publication(context, number, one, now) for number, one in (*sent, *again)],
-        turns,
-    )
     _write_due(conn, desk, sent)
     _write_creates(conn, desk, sent)
     log_store.append(conn, log_lines(decided, touches, now))
@@ -179,7 +178,7 @@ def _fulfilled(desk: Desk, coupling: Coupling) -> list[Wait]:
     before, tied = desk.was(coupling.id), (coupling.left, coupling.right)
     if before is not None and before.status is CouplingStatus.ACTIVE and (before.left, before.right) == tied:
         return []
-    return [Wait(coupling.mapping, side, record.key) for side in Side if (record := coupling.record(side)) is not None]
+    return [Wait(coupling.mapping, side, record.key) for side in SIDES if (record := coupling.record(side)) is not None]
 
 
 def _overtaken(desk: Desk, sent: Sequence[tuple[int, Sent]]) -> list[tuple[int, Sent]]:

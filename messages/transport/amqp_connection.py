@@ -21,6 +21,7 @@ import msgspec
 from kombu.connection import Connection
 
 from messages.transport.amqp_raw import RawTransport, tolerant_frame_handler
+from messages.transport.amqp_reading import ReadAhead
 from messages.transport.ports import BrokerUnavailableError
 from messages.transport.tls import away, tls_context, tls_fault
 from messages.transport.urls import AmqpUrl
@@ -82,6 +83,7 @@ class AmqpLink:
         with unavailable(url):
             self._amqp = client.transport.establish_connection()
             self._amqp.sock.settimeout(timeouts.answer.total_seconds())
+        self._read_ahead = ReadAhead(self._amqp.transport)
 
     def channel(self) -> Any:
         """Open a channel."""
@@ -90,13 +92,24 @@ class AmqpLink:
     def at_hand(self) -> bool:
         """Say whether the broker has sent something that was not taken in yet."""
         sock = self._amqp.sock
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        if self._read_ahead.has_some or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             return True
         return bool(select.select([sock], [], [], 0)[0])
 
     def drain(self, timeout_s: float) -> None:
         """Take in one frame's worth of events, or raise ``TimeoutError``."""
         self._amqp.drain_events(timeout=timeout_s)
+
+    @contextmanager
+    def hurried(self, timeout_s: float) -> Iterator[None]:
+        """Let what is drained inside with that timeout not set it anew, and take it back, for each frame."""
+        sock = self._amqp.sock
+        usual_s = sock.gettimeout()
+        sock.settimeout(timeout_s)
+        try:
+            yield
+        finally:
+            sock.settimeout(usual_s)
 
     def tick(self) -> None:
         """Send a heartbeat when it is time to; raise when the broker's own do not come any more."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from kombu.entity import Queue
-from kombu.messaging import Consumer
 
 from messages.transport.amqp_connection import AmqpLink, AmqpTimeouts, unavailable
 from messages.transport.amqp_delivery import received
@@ -20,6 +20,7 @@ from messages.transport.urls import AmqpUrl
 _SHORTEST_WAIT_S = 0.001
 _LONGEST_WAIT_S = 1.0  # then it is time to think of heartbeats
 _REPLIES = 10
+_CONSUMER = "recouple"  # of its channel's one queue
 
 
 class _Tag(NamedTuple):
@@ -138,7 +139,9 @@ class AmqpConsumer:
         self._epoch += 1
         try:
             with unavailable(self._url), link.limit():
-                lanes = [self._consume(link.channel(), queue) for queue in self._queues]
+                lanes = [self._open(link.channel(), queue) for queue in self._queues]
+                for lane in lanes:
+                    self._consume(lane)
         except BrokerUnavailableError:
             link.discard()
             raise
@@ -146,18 +149,20 @@ class AmqpConsumer:
         self._lanes = {lane.queue: lane for lane in lanes}
         return link
 
-    def _consume(self, channel: Any, queue: str) -> _Lane:
+    def _open(self, channel: Any, queue: str) -> _Lane:
         queue = self._prepare(channel, queue)
-        lane = _Lane(queue, channel)
+        channel.basic_qos(0, self._prefetch, a_global=False)
+        return _Lane(queue, channel)
+
+    def _consume(self, lane: _Lane) -> None:
+        """Begin to consume, and wait for no answer: all that comes before an answer, a whole prefetch, is read."""
         epoch = self._epoch
-        Consumer(
-            lane.channel,
-            [Queue(queue, no_declare=True)],
-            auto_declare=False,
-            prefetch_count=self._prefetch,
-            on_message=lambda message: lane.take_in(received(message, _Tag(epoch, queue, message.delivery_tag), queue)),
-        ).consume()
-        return lane
+
+        def take_in(raw: Any) -> None:
+            message = lane.channel.message_to_python(raw)
+            lane.take_in(received(message, _Tag(epoch, lane.queue, message.delivery_tag), lane.queue))
+
+        Queue(lane.queue, channel=lane.channel, no_declare=True).consume(_CONSUMER, take_in, nowait=True)
 
     def _prepare(self, channel: Any, queue: str) -> str:  # noqa: ARG002 - a reply consumer declares its queue there
         """Return the name under which ``queue`` is consumed."""
@@ -167,14 +172,17 @@ class AmqpConsumer:
         """Take in what is at hand, no more than prefetch allows; where that is nothing, wait for the first."""
         deadline_s = time.monotonic() + wait_s
         with unavailable(self._url):
-            while not self._waiting() or (self._waiting_bytes() < ENOUGH_BYTES and link.at_hand()):
-                left_s = 0.0 if self._waiting() else deadline_s - time.monotonic()
+            while not self._waiting():
+                left_s = deadline_s - time.monotonic()
                 try:
                     link.drain(min(max(left_s, _SHORTEST_WAIT_S), _LONGEST_WAIT_S))
                 except TimeoutError:
                     link.tick()
                     if left_s <= _LONGEST_WAIT_S:
                         break
+            with suppress(TimeoutError), link.hurried(_SHORTEST_WAIT_S):
+                while self._waiting() and self._waiting_bytes() < ENOUGH_BYTES and link.at_hand():
+                    link.drain(_SHORTEST_WAIT_S)
             # After reading, so that the broker's heartbeats, which wait among its messages, have been seen.
             link.tick()
 

@@ -7,16 +7,17 @@ off, TCP's keep-alive stands in for them, and each call looks first whether the 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from messages.transport.amqp_connection import AmqpTimeouts
 from messages.transport.limits import amqp_properties, travels
 from messages.transport.pika_parameters import explain, pika_parameters
+from messages.transport.pika_writing import JoiningConnection
 from messages.transport.ports import BrokerUnavailableError, Publication, PublishOutcome
 from messages.transport.urls import AmqpUrl
 
@@ -107,7 +108,7 @@ class _Link:
         self._pending: dict[int, tuple[int | None, Publication]] = {}
         self._returned: set[int] = set()
         self._outcomes: list[PublishOutcome] = []
-        self._connection = pika.SelectConnection(
+        self._connection = JoiningConnection(
             pika_parameters(url, timeouts),
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_gone,
@@ -145,13 +146,16 @@ class _Link:
     ) -> None:
         """Publish within the window and fill in ``outcomes`` at the given positions; what stays open stays UNKNOWN."""
         self._outcomes = outcomes
-        for position, publication in going:
+        left = deque(going)
+        while left:
             self._run_until(lambda: len(self._pending) < WINDOW or self.blocked is not None, deadline_s)
             if self._fault is not None or len(self._pending) >= WINDOW or self.blocked is not None:
                 break
-            self._last_tag += 1
-            self._pending[self._last_tag] = (position, publication)
-            self._send(publication)
+            with self._connection.together():
+                while left and len(self._pending) < WINDOW and self._fault is None:
+                    self._last_tag += 1
+                    self._pending[self._last_tag] = left.popleft()
+                    self._send(self._pending[self._last_tag][1])
         self._run_until(lambda: not self._pending or self.blocked is not None, deadline_s)
         if self.blocked is not None:
             self._run_until(lambda: not self._pending, min(deadline_s, time.monotonic() + _BLOCKED_S))

@@ -16,7 +16,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_PROPERTIES_BYTES = 120_000
 """All properties travel in one frame, 131,072 bytes at RabbitMQ's default; the rest is room for the frame itself."""
 
-ENOUGH_BYTES = 2 * 1024 * 1024
+ENOUGH_BYTES = 512 * 1024
 """A consumer takes no further messages into memory once those it has are as large; the broker keeps the rest."""
 
 _MAX_NAME_BYTES = 255

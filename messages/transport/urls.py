@@ -7,6 +7,7 @@ it: both are given the parts.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -88,9 +89,8 @@ def _parse_amqp(url: str) -> AmqpUrl:
         host, port = parts.hostname or "", parts.port or (5671 if tls else 5672)
         host.encode("idna")
     except ValueError as error:
-        # No cause and no text of the error: it may quote a piece of the password.
         reason = f"the broker URL {masked(url)} does not have the form {_AMQP_FORM} (percent-encode special characters)"
-        raise BrokerUrlError(reason) from (None if "@" in url else error)
+        raise BrokerUrlError(reason) from _cause(url, error)
     if not host or parts.fragment:
         raise BrokerUrlError(f"the broker URL {masked(url)} does not have the form {_AMQP_FORM}")
     files = _query(parts, _TLS_FILES if tls else ())
@@ -107,10 +107,14 @@ def _parse_amqp(url: str) -> AmqpUrl:
 
 
 def _parse_embedded(url: str) -> EmbeddedUrl:
-    parts = urlsplit(url)
+    malformed = f"the broker URL {masked(url)} does not have the form {_EMBEDDED_FORMS}"
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BrokerUrlError(malformed) from _cause(url, error)
     path = unquote(parts.path[1:])
     if parts.netloc or parts.fragment or not path or path.endswith("/"):
-        raise BrokerUrlError(f"the broker URL {masked(url)} does not have the form {_EMBEDDED_FORMS}")
+        raise BrokerUrlError(malformed)
     lease = _query(parts, ("lease_s",)).get("lease_s")
     if lease is not None and not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", lease):
         raise BrokerUrlError(f"lease_s in the broker URL {masked(url)} is not a number of seconds")
@@ -119,6 +123,11 @@ def _parse_embedded(url: str) -> EmbeddedUrl:
         shown=masked(url),
         lease=timedelta(seconds=float(lease)) if lease is not None else None,
     )
+
+
+def _cause(url: str, error: ValueError) -> ValueError | None:
+    """None where a password may stand in the URL: the error may quote a piece of it; urlsplit knows other @ as well."""
+    return None if "@" in unicodedata.normalize("NFKC", url) else error
 
 
 def _query(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:

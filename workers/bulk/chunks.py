@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -72,17 +72,20 @@ def run_chunk(conn: Connection, context: Context, number: int, now: datetime) ->
     return [*started, *step.lines, *go_on(conn, further, step.cursor, now)]
 
 
-def halve_chunk(conn: Connection, number: int, now: datetime, later: datetime) -> list[Line]:
-    """A chunk was too much for the database and was rolled back: half of it next, or, of a single item, that ``later``.
+def halve_chunk(conn: Connection, number: int, now: datetime, rest: Callable[[], timedelta]) -> list[Line]:
+    """A chunk was too much for the database and was rolled back: half of it next, or, of a single item, that later.
 
     Nothing is passed over: the database may only be slow today. The caller deletes the row of due work, as ever.
+
+    Args:
+        rest: Says for how long a single item is left alone; not called where there is something to halve.
     """
     job = job_store.lock(conn, number)
     if job is None or job.status is JobStatus.DONE:
         return []
     if job.chunk > 1:
         return go_on(conn, replace(job, chunk=job.chunk // 2), job.cursor, now)
-    due_store.put(conn, [Due(kind=DueKind.JOB, job=number, due_at=later)])
+    due_store.put(conn, [Due(kind=DueKind.JOB, job=number, due_at=now + rest())])
     return []
 
 

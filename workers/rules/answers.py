@@ -234,10 +234,11 @@ def note_alterations(
     values = {} if last is None or now - last.at > ALTERED_WITHIN else last.values
     before, after = images
     altered, theirs = dict(coupling.altered.get(side, {})), dict(coupling.altered.get(side.other, {}))
+    is_left = side is Side.LEFT
     for field in mapping.fields:
-        name = field.on(side)
+        name = field.left if is_left else field.right
         was, became = before.fields.get(name, UNSET), after.fields.get(name, UNSET)
-        if became is UNSET or same(was, became):
+        if (type(was) is str and was == became) or became is UNSET or same(was, became):
             continue
         if name in values and same(was, values[name]):
             altered[field.name] = Alteration(sent=was, became=became)

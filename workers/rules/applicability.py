@@ -21,7 +21,7 @@ never found only ``dismiss`` applies: its coupling is closed.
 from __future__ import annotations
 
 from messages.errors import ErrorKind, ErrorStatus, Family
-from store.model import CouplingStatus, InstructionState, Sent, Side
+from store.model import SIDES, CouplingStatus, InstructionState, Sent, Side
 from workers.rules.answers import waiting
 from workers.rules.deletions import tells_keys
 from workers.rules.filters import outside
@@ -78,5 +78,5 @@ def gone(situation: Situation) -> Side | None:
     """The side whose record is deleted while the other exists."""
     if situation.coupling.status is not CouplingStatus.ACTIVE:
         return None
-    missing = [side for side in Side if situation.image(side).exists is False]
+    missing = [side for side in SIDES if situation.image(side).exists is False]
     return missing[0] if len(missing) == 1 else None

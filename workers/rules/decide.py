@@ -42,7 +42,7 @@ from messages.errors import ErrorEvent, ErrorKind, ErrorStatus
 from messages.instructions import Action, Reason
 from messages.outcomes import FailureCode
 from messages.values import same
-from store.model import Coupling, CouplingStatus, InstructionState, OpenError, Sent, Side
+from store.model import SIDES, Coupling, CouplingStatus, InstructionState, OpenError, Sent, Side
 from workers.mapping import Confirms
 from workers.rules.answers import waiting
 from workers.rules.applicability import held_by
@@ -259,11 +259,11 @@ def find(situation: Situation, *, policies: bool) -> Finding:
         missing = Side.LEFT if coupling.left is None else Side.RIGHT
         alive = situation.image(missing.other).exists
         return decide_creation(situation, missing) if alive else Finding(word="uncoupled", close=True)
-    unknown = [side for side in Side if situation.image(side).exists is None and _tells(situation, side)]
+    unknown = [side for side in SIDES if situation.image(side).exists is None and _tells(situation, side)]
     if unknown:
         send = tuple(instruct(situation, side, Action.READ, Reason.READ, fields={}) for side in unknown)
         return Finding(word="sent", send=send)
-    gone = [side for side in Side if situation.image(side).exists is False]
+    gone = [side for side in SIDES if situation.image(side).exists is False]
     if gone:
         both = len(gone) == len(Side)
         closed = Finding(word="uncoupled", close=True)

@@ -20,7 +20,7 @@ from messages.instructions import Action
 from messages.outcomes import FailureCode
 from messages.records import RecordRef
 from messages.values import Value
-from store.model import Coupling, CouplingStatus, Form, Image, InstructionState, LogWord, Sent, Side
+from store.model import SIDES, Coupling, CouplingStatus, Form, Image, InstructionState, LogWord, Sent, Side
 from workers.mapping import Mapping, MappingFile
 from workers.rules.answers import Answer, Confirmation, confirm
 from workers.rules.situation import Decision, Situation
@@ -132,10 +132,11 @@ class Desk:
     def put(self, coupling: Coupling) -> None:
         """Lay ``coupling`` on the desk, in place of what it was."""
         self.couplings[coupling.id] = coupling
-        for side in Side:
-            record = coupling.record(side)
-            if record is not None and coupling.id not in self._by_record.setdefault(record, []):
-                self._by_record[record].append(coupling.id)
+        for record in (coupling.left, coupling.right):
+            if record is not None:
+                numbers = self._by_record.setdefault(record, [])
+                if coupling.id not in numbers:
+                    numbers.append(coupling.id)
 
     def take(self, decision: Decision) -> None:
         """Lay down what was decided on a coupling: the coupling as it is now, who is apart, what goes out once more."""
@@ -151,7 +152,7 @@ class Desk:
             mapping = self.file.mappings.get(coupling.mapping)
             if mapping is None or coupling.status is CouplingStatus.CLOSED:
                 continue
-            for side in Side:
+            for side in SIDES:
                 if coupling.record(side) == record:
                     yield coupling, mapping, side
 
@@ -165,10 +166,10 @@ class Desk:
 
     def note_fields_mapped_later(self, coupling: Coupling, mapping: Mapping) -> Coupling:
         """Give a field that was mapped after the coupling was made its base: what each side held before this batch."""
-        later = [field for field in mapping.fields if field.name not in coupling.base]
-        if not coupling.based or not later:
+        if not coupling.based or mapping.names <= coupling.base.keys():
             return coupling
-        left, right = (self._before(coupling.record(side)) for side in Side)
+        later = [field for field in mapping.fields if field.name not in coupling.base]
+        left, right = (self._before(coupling.record(side)) for side in SIDES)
         base = {
             field.name: Form(left=left.fields.get(field.left, UNSET), right=right.fields.get(field.right, UNSET))
             for field in later
@@ -183,7 +184,7 @@ class Desk:
 
     def situation(self, coupling: Coupling, mapping: Mapping) -> Situation:
         """What a rule needs to look at ``coupling``; references are looked up only when it is decided."""
-        left, right = (self._on(coupling, mapping, side) for side in Side)
+        left, right = (self._on(coupling, mapping, side) for side in SIDES)
         return Situation(
             coupling=coupling,
             mapping=mapping,

@@ -67,20 +67,58 @@ def compare(
     return tuple(states)
 
 
+def moved(
+    mapping: Mapping, images: tuple[Image, Image], base: dict[str, Form], references: References
+) -> tuple[dict[str, Form], tuple[FieldState, ...]]:
+    """Return the base of every mapped field as it is now, and the state of each field that is not at rest.
+
+    Most fields are at rest in most decisions: both sides hold the very text of the base, or null, as it stands. Of
+    those ``compare`` would say that they agree and that nobody changed them, and no rule looks at them.
+    """
+    left, right = images
+    now: dict[str, Form] = {}
+    states = []
+    for field in mapping.fields:
+        ours, form = left.fields.get(field.left, UNSET), base.get(field.left)
+        if (
+            (type(ours) is str or ours is None)
+            and form is not None
+            and ours == form.left == form.right == right.fields.get(field.right, UNSET)
+            and form.agreed
+            and field.values is None
+            and field.reference is None
+        ):
+            now[field.left] = form
+        else:
+            state = _state(field, left, right, base, references)
+            now[field.left] = state.form
+            states.append(state)
+    if any(state.changed for state in states):
+        states = [_wake(state) for state in states]
+    return now, tuple(states)
+
+
 def _state(field: MappedField, left: Image, right: Image, base: dict[str, Form], references: References) -> FieldState:
     ours, theirs = left.fields.get(field.left, UNSET), right.fields.get(field.right, UNSET)
     form = base.get(field.name)
     if form is None:  # mapped later: the present values are the base
         form = Form(left=ours, right=theirs)
     agreeing = agree(field, ours, theirs, references)
-    changed = frozenset(
-        side
-        for side, value in ((Side.LEFT, ours), (Side.RIGHT, theirs))
-        if field.direction.flows_from(side) and value is not UNSET and not _as_before(value, form.on(side))
-    )
+    changed = _CHANGED[
+        field.direction is not Direction.TO_LEFT and ours is not UNSET and not _as_before(ours, form.left),
+        field.direction is not Direction.TO_RIGHT and theirs is not UNSET and not _as_before(theirs, form.right),
+    ]
     if agreeing and not (field.on_conflict is UpdateRule.ADD and len(changed) == len(Side) and can_add(form)):
         form, changed = Form(left=ours, right=theirs), frozenset()
     return FieldState(field=field, left=ours, right=theirs, form=form, agreeing=agreeing, changed=changed)
+
+
+_CHANGED: dict[tuple[bool, bool], frozenset[Side]] = {
+    (left, right): frozenset(side for side, moved in ((Side.LEFT, left), (Side.RIGHT, right)) if moved)
+    for left in (False, True)
+    for right in (False, True)
+}
+"""The sides that have changed, by whether the left one has, and the right one."""
 
 
 def _as_before(value: Value, form: Known) -> bool:

@@ -21,7 +21,7 @@ import msgspec
 
 from messages.errors import Confidence, ErrorEvent, ErrorStatus, Handling
 from messages.values import encode_json
-from store.model import Coupling, CouplingStatus, OpenError, Side
+from store.model import SIDES, Coupling, CouplingStatus, OpenError
 from workers.mapping import Ordering
 from workers.rules.situation import Decision, Finding, Note, Situation, Trouble
 
@@ -137,7 +137,7 @@ def _in_trouble(situation: Situation, error: OpenError | None, trouble: Trouble,
 def confidence_of(situation: Situation) -> tuple[Confidence, tuple[str, ...]]:
     """Say whether a decision on this situation rests on everything that it should rest on, and if not, why."""
     reasons = []
-    for side in Side:
+    for side in SIDES:
         app = situation.mapping.app(side)
         if app.order is Ordering.TIME:
             reasons.append(f"{app.name} is ordered by its clock")

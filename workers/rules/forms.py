@@ -56,6 +56,8 @@ def agree(field: MappedField, left: Known, right: Known, references: References)
     """Say whether the two sides hold the same value, each in its own form; two unknowns do not agree."""
     if left is UNSET or right is UNSET:
         return False
+    if field.values is None and field.reference is None:
+        return same(left, right)
     if field.direction.flows_from(Side.LEFT):
         return same(translate(field, left, Side.LEFT, references), right)
     return same(translate(field, right, Side.RIGHT, references), left)

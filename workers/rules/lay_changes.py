@@ -123,8 +123,7 @@ def _touched(desk: Desk, change: Change, before: Image) -> list[Touch]:
     """Which couplings are to be decided because of this change, or that there is none."""
     record, exists = change.record, desk.image(change.record).exists
     places = desk.file.sides_of(record.app, record.table)
-    mapped = {field.on(side) for mapping, side in places for field in mapping.fields}
-    mapped |= {one.field for mapping, side in places for one in mapping.where if one.side is side}
+    mapped = desk.file.spoken_of(record.app, record.table)
     coupled = {coupling.mapping: coupling for coupling, _, _ in desk.of(record)}
     speaks = change.operation is not Operation.UPDATE or not change.fields or mapped & change.fields.keys()
     if not places or (not speaks and before.exists is exists):

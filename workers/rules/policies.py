@@ -9,7 +9,8 @@ right    the right side wins                              where the right value 
 newest   the side whose user changed it last wins (R12)   closer than ``clock_skew``; a time unknown
 min      the smaller number wins                          what is no number
 max      the larger number wins                           what is no number
-add      both deltas against the base reach the other     without a base; what is no number
+add      both deltas against the base reach the other     without a base; what is no number, or sums up to none
+                                                          that a message can hold
 ======== ================================================ ===========================================
 
 A field's own rule counts only where both sides changed that field, or both touched its group; a group has one rule.
@@ -24,8 +25,9 @@ from enum import Enum
 import msgspec
 from msgspec import UNSET
 
-from messages.values import is_number
-from store.model import Image, Side
+from messages.documents import is_fit
+from messages.values import add, is_number, subtract
+from store.model import SIDES, Image, Side
 from workers.mapping import Mapping, UpdateRule
 from workers.rules.differences import FieldState, can_add, unit
 
@@ -89,7 +91,15 @@ def _extreme(sign: int) -> Callable[[FieldState, tuple[Image, Image], Mapping], 
 
 
 def _add(state: FieldState, _images: tuple[Image, Image], _mapping: Mapping) -> Both | None:
-    return Both.ADD if can_add(state.form) and is_number(state.left) and is_number(state.right) else None
+    return Both.ADD if can_add(state.form) and all(_has_sum(state, side) for side in SIDES) else None
+
+
+def _has_sum(state: FieldState, side: Side) -> bool:
+    """Say whether what the other side added can be added on this one, and the sum be told to its app."""
+    own, other, base = state.on(side), state.on(side.other), state.form.on(side.other)
+    if not (is_number(own) and is_number(other) and is_number(base)):
+        return False
+    return is_fit(add(own, subtract(other, base)))
 
 
 RULES: dict[UpdateRule, Callable[[FieldState, tuple[Image, Image], Mapping], Side | Both | None]] = {

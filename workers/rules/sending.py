@@ -123,7 +123,8 @@ def answer_due(mapping: Mapping, target: Side, now: datetime) -> datetime | None
 
 def own_names(mapping: Mapping, target: Side, writes: dict[str, Write]) -> dict[str, Value]:
     """Return the written values by the target app's own field names, in the mapping's order."""
-    return {field.on(target): writes[field.name].value for field in mapping.fields if field.name in writes}
+    written = [field for field in mapping.fields if field.left in writes]  # its name in mapping terms
+    return {field.on(target): writes[field.name].value for field in written}
 
 
 def forms(base: dict[str, Form], writes: dict[str, Write]) -> dict[str, Form]:

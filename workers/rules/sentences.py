@@ -8,7 +8,7 @@ from decimal import Decimal
 from messages.errors import ErrorKind
 from messages.instructions import Reason
 from messages.values import Known, Value
-from store.model import Form, OpenError, Side
+from store.model import SIDES, Form, OpenError, Side
 from workers.rules.situation import Situation
 from workers.rules.updates import MASK
 
@@ -95,7 +95,7 @@ def _words(situation: Situation, error: OpenError) -> str:
 
 def _sensitive_values(situation: Situation, written: dict[str, Value]) -> Iterator[Known]:
     """Every value that is not to be shown: of both records, of their base, and of what was written."""
-    for side in Side:
+    for side in SIDES:
         for name in situation.mapping.sensitive(side):
             yield from (situation.image(side).fields.get(name), written.get(name))
     for field in situation.mapping.fields:

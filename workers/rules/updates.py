@@ -23,10 +23,10 @@ from msgspec import UNSET
 from messages.errors import ErrorKind
 from messages.instructions import Action, Reason
 from messages.values import Value, same
-from store.model import Form, LogWord, Sent, Side
+from store.model import SIDES, Form, LogWord, Sent, Side
 from workers.mapping import UpdateRule
 from workers.rules.choices import choice_of, chosen, typed_writes
-from workers.rules.differences import FieldState, can_add, compare, contested
+from workers.rules.differences import FieldState, can_add, compare, contested, moved
 from workers.rules.forms import in_mapping_terms
 from workers.rules.policies import Both, Verdict, settle
 from workers.rules.sending import Writes, fight, forms, instruct, own_names, write_to
@@ -43,17 +43,19 @@ def decide_update(situation: Situation, *, policies: bool) -> Finding:
         policies: Let policies settle what is contested; off while a person is asked already.
     """
     coupling, mapping = situation.coupling, situation.mapping
-    insist = choice_of(situation) is not None
-    states = compare(mapping, situation.images, coupling.base, situation.references, insist=insist)
+    if choice_of(situation) is None:
+        base, states = moved(mapping, situation.images, coupling.base, situation.references)
+    else:  # what an operator chooses may be of any field, also of those at rest
+        states = compare(mapping, situation.images, coupling.base, situation.references, insist=True)
+        base = {state.field.name: state.form for state in states}
     disputed = contested(mapping, states)
     verdicts = _verdicts(situation, states, disputed, policies=policies)
-    base = {state.field.name: state.form for state in states}
     base |= {one.state.field.name: Form(left=one.state.left, right=one.state.right) for one in verdicts if one.idle}
     if any(verdict.winner is None for verdict in verdicts):
         names = tuple(state.field.name for state in disputed)
         trouble = Trouble(kind=ErrorKind.UPDATE_CONFLICT, contested=names)
         return Finding(word="conflict", base=base, trouble=trouble)
-    plan = {side: _plan(situation, side, states, verdicts) for side in Side}
+    plan = {side: _plan(situation, side, states, verdicts) for side in SIDES}
     for writes in plan.values():
         if writes.trouble is not None:
             return Finding(word="error", base=base, trouble=writes.trouble, waits=writes.trouble.waits)
@@ -74,11 +76,13 @@ def _verdicts(
 def _plan(situation: Situation, target: Side, states: tuple[FieldState, ...], verdicts: tuple[Verdict, ...]) -> Writes:
     """What ``target`` is to be written: what only the other side changed, and what the other side won."""
     winners = {verdict.state.field.name: verdict.winner for verdict in verdicts}
-    due, deltas = [], set()
+    due, deltas, source = [], set(), target.other
     for state in states:
+        if not (state.changed or winners):
+            continue
         name = state.field.name
         winner = winners.get(name)
-        wanted = winner in (target.other, Both.ADD) if name in winners else target.other in state.changed
+        wanted = winner in (source, Both.ADD) if name in winners else source in state.changed
         adds = winner is Both.ADD or (
             name not in winners and state.field.on_conflict is UpdateRule.ADD and can_add(state.form)
         )
@@ -99,7 +103,7 @@ def _send(
 ) -> Finding:
     """Make the instructions of a plan that nothing stands in the way of."""
     waits = plan[Side.LEFT].waits + plan[Side.RIGHT].waits
-    targets = [side for side in Side if plan[side].by_field]
+    targets = [side for side in SIDES if plan[side].by_field]
     if not targets:
         return Finding(word="ignored" if _stays(situation, base) else "unchanged", base=base, waits=waits)
     word: LogWord = "resolved" if verdicts else "merged" if len(targets) == len(Side) else "sent"
@@ -129,7 +133,7 @@ def _stays(situation: Situation, base: dict[str, Form]) -> bool:
         not field.direction.flows_from(side)
         and not same(situation.image(side).fields.get(field.on(side), UNSET), base[field.name].on(side))
         for field in situation.mapping.fields
-        for side in Side
+        for side in SIDES
         if field.on(side) in situation.image(side).fields and base[field.name].agreed
     )
 
