@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ TEST_APPS = ("a", "b", "bc", "c", "crm", "erp", "sales", "third", "x", "y")
 def pytest_configure(config: pytest.Config) -> None:
     """Remember where services come from; nothing is looked for yet."""
     config.stash[SERVICES] = Services(os.environ)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&`; what tests start would not end by Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -49,7 +52,7 @@ def services(request: pytest.FixtureRequest) -> Services:
 @pytest.fixture(scope="session")
 def postgres_url(services: Services) -> Iterator[str]:
     """A PostgreSQL database of this session; what a test leaves in it, the next one finds."""
-    with fresh_database(_required(services, "store").url) as url:
+    with fresh_database(_required(services, "store").url, hasty=True) as url:
         yield url
 
 

@@ -229,11 +229,17 @@ class Services:
 
 
 @contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
-    """Make a database on the PostgreSQL at ``server_url``, and drop it at the end whoever is still connected."""
+def fresh_database(server_url: str, *, hasty: bool = False) -> Iterator[str]:
+    """Make a database on the PostgreSQL at ``server_url``, and drop it at the end whoever is still connected.
+
+    Args:
+        hasty: Let no commit wait for the disk; for tests in which the server does not die.
+    """
     name = f"recouple_test_{os.getpid()}_{secrets.token_hex(4)}"
     _order(server_url, SQL("CREATE DATABASE {}").format(Identifier(name)))
     try:
+        if hasty:
+            _order(server_url, SQL("ALTER DATABASE {} SET synchronous_commit = off").format(Identifier(name)))
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
         _order(server_url, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

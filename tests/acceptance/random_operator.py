@@ -75,7 +75,9 @@ class RandomOperator:
         self.stage.client.look()
         arrived = self.stage.client.arrived[REPLIES]
         for one in arrived[self._read :]:
-            ordered, answer = self._waiting.pop(one.properties["correlation_id"]), one.event["data"]
+            ordered, answer = self._waiting.pop(one.properties["correlation_id"], None), one.event["data"]
+            if ordered is None:  # the same answer once more: a relay may publish a message twice
+                continue
             outcome = answer.get("code", "done")
             self.did[f"{ordered['name']}: {outcome}"] += 1
             if outcome == "done" and "coupling" in ordered:

@@ -161,12 +161,14 @@ def make_broker_users(secured: Secured) -> None:
     code, printed, complaint = recouple(environ, ["definitions", "--vhost", VHOST])
     assert code == 0, complaint
     import_definitions(secured.rabbit, secured.folder / "definitions.json", printed)
-    give_passwords(secured)
+    secured.rabbit.ctl("change_password", f"{NAMESPACE}.setup", given=f"{secured.password}\n")
+    give_passwords(secured, [user for user in USERS if user != "setup"])
+    secured.rabbit.ctl("delete_user", "guest")
 
 
-def give_passwords(secured: Secured) -> None:
+def give_passwords(secured: Secured, of: Sequence[str] = USERS) -> None:
     """What `rabbitmqctl change_password` does, for all at once: each of its runs starts an Erlang of its own."""
-    users = ",".join(f'<<"{NAMESPACE}.{user}">>' for user in USERS)
+    users = ",".join(f'<<"{NAMESPACE}.{user}">>' for user in of)
     change = f'rabbit_auth_backend_internal:change_password(User, <<"{secured.password}">>, <<"test">>)'
     secured.rabbit.ctl("eval", f"[{change} || User <- [{users}]].")
 

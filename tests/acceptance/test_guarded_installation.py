@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -165,6 +167,15 @@ def test_a_user_for_a_new_app_leaves_the_others_their_passwords(secured: Secured
     import_definitions(secured.rabbit, secured.folder / "rights.json", printed)
     for user in USERS:
         signed_in(secured, user).close()
+
+
+def test_the_configuration_of_the_page_is_what_the_broker_runs_with(secured: Secured) -> None:
+    """Else whoever copies it from the page would have a broker that nobody has tried; files and ports are his own."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    said = re.findall(r"^ +(ssl_options\.\w+) = ", page, flags=re.MULTILINE)
+    runs = (secured.rabbit.folder / "rabbitmq.conf").read_text(encoding="utf-8")
+    assert len(said) == 5
+    assert sorted(said) == sorted(re.findall(r"^(ssl_options\.\w+) = ", runs, flags=re.MULTILINE))
 
 
 def test_queues_can_be_imported_instead_of_declared(secured: Secured) -> None:

@@ -16,19 +16,7 @@ from store import log as log_store
 from store import records as record_store
 from tests.acceptance.harness import Backend, Stage, open_stage
 from tests.acceptance.wire import Message, change
-
-MAPPING = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
+from tests.mapping_files import ONE_FIELD
 
 RECORDS = 20
 EDITS = 30
@@ -41,7 +29,7 @@ def stage(backend: Backend, tmp_path: Path) -> Iterator[Stage]:
     if backend.broker_url.startswith("embedded"):
         backend = backend._replace(broker_url=f"{backend.broker_url}?lease_s=1")
     environ = {"RECOUPLE_BATCH_SIZE": "10", "RECOUPLE_OUTBOX_LEASE": "1s"}
-    with open_stage(backend, tmp_path, MAPPING, environ) as stage:
+    with open_stage(backend, tmp_path, ONE_FIELD, environ) as stage:
         yield stage
 
 

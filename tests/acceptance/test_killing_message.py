@@ -18,20 +18,8 @@ from tests.acceptance.clients import REPLIES, wait_for
 from tests.acceptance.harness import Backend, Stage, open_stage, record_of
 from tests.acceptance.processes import WorkerProcess
 from tests.acceptance.wire import Message, change, command
+from tests.mapping_files import ONE_FIELD
 from workers.suspects import MAX_DEATHS, SUSPECT_AFTER
-
-MAPPING = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
 
 AROUND, BESIDE = 300, 5
 AT_MOST = 6
@@ -86,7 +74,7 @@ def stage(backend: Backend, tmp_path: Path) -> Iterator[Stage]:
     """Short leases, so that nobody waits long for the dead."""
     if backend.broker_url.startswith("embedded"):
         backend = backend._replace(broker_url=f"{backend.broker_url}?lease_s=1")
-    with open_stage(backend, tmp_path, MAPPING, {"RECOUPLE_OUTBOX_LEASE": "1s"}) as stage:
+    with open_stage(backend, tmp_path, ONE_FIELD, {"RECOUPLE_OUTBOX_LEASE": "1s"}) as stage:
         yield stage
 
 

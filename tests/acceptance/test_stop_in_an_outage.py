@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,22 +17,11 @@ from tests.acceptance.harness import Backend, Stage, open_stage
 from tests.acceptance.processes import STOP_WITHIN_S, WorkerProcess
 from tests.acceptance.wire import change
 from tests.faults.servers.proxy import Proxy
+from tests.mapping_files import ONE_FIELD
 from tests.servers.postgresql import PostgresqlServer, start_postgresql
 from tests.servers.server import ServerStartError
-from tests.services import fresh_database
+from tests.services import fresh_database, go_without
 
-MAPPING = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
 IN_GOOD_ORDER, LATE = 0, 1
 WITHIN_S = 60
 
@@ -44,7 +32,7 @@ def database() -> Iterator[PostgresqlServer]:
     try:
         server = start_postgresql()
     except ServerStartError as error:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        go_without(str(error))
     yield server
     server.stop()
 
@@ -62,7 +50,7 @@ def stage(database: PostgresqlServer, amqp_url: str, network: Proxy, tmp_path: P
     environ = {"RECOUPLE_BROKER_URL": network.url(amqp_url), "RECOUPLE_OUTBOX_LEASE": "1s"}
     with (
         fresh_database(database.url) as store_url,
-        open_stage(Backend(store_url, amqp_url), tmp_path, MAPPING, environ) as stage,
+        open_stage(Backend(store_url, amqp_url), tmp_path, ONE_FIELD, environ) as stage,
     ):
         yield stage
         database.thaw()

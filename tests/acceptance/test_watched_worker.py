@@ -19,20 +19,9 @@ from tests.acceptance.harness import Backend, Stage, open_stage
 from tests.acceptance.processes import LOOK_AGAIN_S, WorkerProcess
 from tests.acceptance.wire import change
 from tests.faults.servers.proxy import Proxy
+from tests.mapping_files import ONE_FIELD
 from workers.watchdog import STUCK_EXIT_CODE
 
-MAPPING = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
 HTTP = {"RECOUPLE_HTTP": "127.0.0.1:0"}
 
 LABELS = {
@@ -99,7 +88,7 @@ def stage(backend: Backend, tmp_path: Path) -> Iterator[Stage]:
     """A stage on each pair of store and broker."""
     if backend.broker_url.startswith("embedded"):  # what a dead worker held comes again after a second
         backend = backend._replace(broker_url=f"{backend.broker_url}?lease_s=1")
-    with open_stage(backend, tmp_path, MAPPING, HTTP) as found:
+    with open_stage(backend, tmp_path, ONE_FIELD, HTTP) as found:
         yield found
 
 
@@ -171,7 +160,7 @@ def reached(servers: Backend, tmp_path: Path) -> Iterator[Reached]:
             "broker": stack.enter_context(Proxy(urlsplit(servers.broker_url).port or 5672)),
             "store": stack.enter_context(Proxy(urlsplit(servers.store_url).port or 5432)),
         }
-        stage = stack.enter_context(open_stage(servers, tmp_path, MAPPING, HTTP))
+        stage = stack.enter_context(open_stage(servers, tmp_path, ONE_FIELD, HTTP))
         environ = stage.environ | {
             "RECOUPLE_STORE_URL": ways["store"].url(servers.store_url),
             "RECOUPLE_BROKER_URL": ways["broker"].url(servers.broker_url),

@@ -11,11 +11,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from tests.acceptance.wire import change
-from tests.faults.broker_faults import AWAY_S, FROZEN_S, ground
-from tests.faults.coming_back import bring_back
 from tests.faults.scene import WITHOUT_END, Away, Fault, NotReachedError, Scene, Trouble
+from tests.faults.server_faults import AWAY_S, Victim, ground
 from tests.faults.servers.own_postgres import OwnPostgres
-from tests.services import Service, postgresql_at
+from tests.services import postgresql_at
 
 HELD_S = 3.5
 """Longer than a worker waits for a lock."""
@@ -24,6 +23,8 @@ MEETING_WITHIN_S = 10.0
 
 FILL_ATTEMPTS = 20
 
+DATABASE = Victim(lambda ground: ground.postgres, postgresql_at)
+
 
 @contextmanager
 def session(scene: Scene) -> Iterator[psycopg.Connection]:
@@ -31,35 +32,6 @@ def session(scene: Scene) -> Iterator[psycopg.Connection]:
     url = scene.world.stage.backend.store_url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
-
-
-def _answers(scene: Scene) -> bool:
-    return isinstance(postgresql_at(ground(scene).postgres.url), Service)
-
-
-@contextmanager
-def _restarted(scene: Scene) -> Iterator[Trouble]:
-    scene.world.traffic(20, 0.5)
-    bring_back(scene, ground(scene).postgres.restart, partial(_answers, scene))
-    yield Trouble(0.0)
-
-
-@contextmanager
-def _killed(scene: Scene) -> Iterator[Trouble]:
-    scene.world.traffic(20, scene.chance.uniform(0.1, 1.0))
-    ground(scene).postgres.kill()
-    yield Trouble(AWAY_S)
-    bring_back(scene, ground(scene).postgres.start, partial(_answers, scene))
-
-
-@contextmanager
-def _frozen(scene: Scene) -> Iterator[Trouble]:
-    scene.world.traffic(20, scene.chance.uniform(0.1, 1.0))
-    ground(scene).postgres.freeze()
-    try:
-        yield Trouble(FROZEN_S, 30)
-    finally:
-        ground(scene).postgres.thaw()
 
 
 @contextmanager
@@ -161,9 +133,9 @@ def _waits(connection: psycopg.Connection) -> bool:
 
 
 DATABASE_FAULTS = [
-    Fault("database restarted", _restarted, Away.DATABASE, store_answers=False),
-    Fault("database killed", _killed, Away.DATABASE, store_answers=False),
-    Fault("database frozen", _frozen, Away.DATABASE, store_answers=False),
+    Fault("database restarted", DATABASE.restarted, Away.DATABASE, store_answers=False),
+    Fault("database killed", DATABASE.killed, Away.DATABASE, store_answers=False),
+    Fault("database frozen", DATABASE.frozen, Away.DATABASE, store_answers=False),
     Fault("sessions ended", _sessions_ended),
     Fault("out of connections", _exhausted, Away.DATABASE, store_answers=False),
     Fault("database's disk full", _disk_full, Away.DATABASE),

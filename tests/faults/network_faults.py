@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from tests.faults.broker_faults import AWAY_S, FROZEN_S, ground
 from tests.faults.scene import WITHOUT_END, Away, Fault, NotReachedError, Scene, Trouble
+from tests.faults.server_faults import AWAY_S, FROZEN_S, ground
 from tests.faults.servers.proxy import Direction, Proxy
 
 CUTS = 5

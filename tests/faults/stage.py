@@ -95,9 +95,11 @@ class FaultStage(WatchedStage):
         self.publish(*messages)
 
     def close(self) -> None:
-        """Stop the crew; see that all left in good order and logged nothing but what is described."""
+        """Stop the crew; see that all left in good order, held nothing and logged nothing but what is described."""
         codes = self.crew.stop()
+        left = self.depths()  # also of what a worker was handed and never acknowledged
         self.leave()
+        assert not left, f"left in the queues: {left}"
         assert set(codes) <= {0}, codes
         assert not self.crew.surprises, self.crew.surprises
         for worker in self.crew.everyone:

@@ -30,10 +30,11 @@ from workers.bootstrap import setup
 from workers.settings import read_settings
 
 WINDOW = 2000
-"""So many messages are published in one go."""
+"""So many messages are published in one go, unless they are big."""
 
 LOOK_S = 0.2
-STOP_WITHIN_S = 15
+FASTEST = 5000
+"""So many messages a second no worker handles: what is missing takes longer than at that pace."""
 
 
 class Ground:
@@ -67,10 +68,10 @@ class Ground:
         """Couple so many pairs of records like this one."""
         couple_many(self.store, self._mapping_file, pair, count)
 
-    def publish(self, changes: Iterable[Change]) -> int:
-        """Publish these, confirmed; return how many there were."""
+    def publish(self, changes: Iterable[Change], window_messages: int = WINDOW) -> int:
+        """Publish these, confirmed, so many in one go; return how many there were."""
         going, published = iter(changes), 0
-        while window := [encode_change(one, self.namespace) for one in islice(going, WINDOW)]:
+        while window := [encode_change(one, self.namespace) for one in islice(going, window_messages)]:
             self.send(window)
             published += len(window)
         return published
@@ -80,10 +81,10 @@ class Ground:
         outcomes = self._publisher.publish(window, timedelta(seconds=60))
         assert set(outcomes) == {PublishOutcome.CONFIRMED}
 
-    def start_worker(self, *options: str, **environ: str) -> WorkerProcess:
+    def start_worker(self, *options: str, kind: type[WorkerProcess] = WorkerProcess, **environ: str) -> WorkerProcess:
         """Start a worker, and wait until it works."""
         folder = self.folder / f"worker-{len(self.workers)}"
-        worker = WorkerProcess(folder, self.environ | environ, *options)
+        worker = kind(folder, self.environ | environ, *options)
         self.workers.append(worker)
         deadline = time.monotonic() + 60
         while b'"event": "worker.started"' not in (folder / "stdout").read_bytes()[:100_000]:
@@ -100,6 +101,11 @@ class Ground:
             assert self.workers[-1].is_running(), "the worker has ended"
             time.sleep(LOOK_S)
         return time.monotonic() - began
+
+    def wait_until_handled(self, messages: int, within: timedelta) -> float:
+        """Wait until so many messages of apps were handled and all that followed is published; return the seconds."""
+        handled = at_least(self.handled, messages)
+        return self.wait(lambda: handled() and self.has_published(), f"{messages} messages to be handled", within)
 
     def number(self, query: str, **values: Any) -> int:
         """Return what a query counts."""
@@ -132,8 +138,16 @@ class Ground:
 
     def batch_s(self, worker: WorkerProcess) -> float:
         """How long a batch of a worker took: the median; 0 where it had none of more than one message."""
-        batches = [json.loads(line) for line in self._lines(worker, ("batch.committed",))]
-        return float(median([one["duration_ms"] for one in batches if one["messages"] > 1] or [0])) / 1000
+        return float(median(self.batches_s(worker) or [0]))
+
+    def batches_s(self, worker: WorkerProcess) -> list[float]:
+        """How long each batch of more than one message took."""
+        batches = self.told(worker, "batch.committed")
+        return [one["duration_ms"] / 1000 for one in batches if one["messages"] > 1]
+
+    def told(self, worker: WorkerProcess, event: str) -> list[dict[str, Any]]:
+        """The log lines of a worker about this event."""
+        return [json.loads(line) for line in self._lines(worker, (event,)) if line.endswith("\n")]
 
     def _lines(self, worker: WorkerProcess, events: Sequence[str]) -> Iterator[str]:
         """The log lines of these events; a log may be too long to be read whole."""
@@ -157,6 +171,23 @@ class Ground:
             path.unlink()
         if self.broker_url.startswith("amqp"):
             remove(self.broker_url, topology(self.namespace, self.apps))
+
+
+def at_least(count: Callable[[], int], number: int) -> Callable[[], bool]:
+    """Return a condition that holds once ``count`` returns so many.
+
+    It counts seldom while much is missing: to count a million rows five times a second would be a load of its own.
+    """
+    look_again_s, missing = 0.0, number
+
+    def is_reached() -> bool:
+        nonlocal look_again_s, missing
+        if missing > 0 and time.monotonic() >= look_again_s:
+            missing = number - count()
+            look_again_s = time.monotonic() + missing / FASTEST
+        return missing <= 0
+
+    return is_reached
 
 
 @contextmanager

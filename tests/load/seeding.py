@@ -11,6 +11,7 @@ from messages.records import RecordRef
 from store import couplings as coupling_store
 from store.connect import Store
 from tests.contract.workers.by_hand import ByHand
+from workers.bootstrap import utc_now
 
 PATTERN = "K00000000"
 """The key of the pair that is copied; number 1 is ``K00000001``."""
@@ -43,15 +44,21 @@ def key(number: int) -> str:
     return f"K{number:08d}"
 
 
-def couple_many(store: Store, mapping_file: str, pair: Pair, count: int) -> None:
-    """Couple ``count`` pairs of records, which are like ``pair`` but for their keys."""
+def series(dialect: str) -> str:
+    """Return a FROM clause that counts ``s.i`` from 1 to ``:count``, with the key ``s.k`` of each pair."""
+    return _SERIES[dialect][0]
+
+
+def couple_many(store: Store, mapping_file: str, pair: Pair, count: int, *, analyze: bool = True) -> None:
+    """Couple ``count`` pairs of records, which are like ``pair`` but for their keys; ``analyze``: tell PostgreSQL."""
     hands = ByHand(store, mapping_file)
+    hands.now = utc_now()  # what is older than the settings say is deleted, and then not counted any more
     hands.say(pair.left, pair.right)
     hands.couple(str(pair.left.record), str(pair.right.record))
     with store.transaction() as conn:
         conn.execute(text("DELETE FROM outbox"))  # the answer, to nobody
         _copy(conn, pair.left.record, count)
-    if store.dialect == "postgresql":
+    if analyze and store.dialect == "postgresql":
         with store.transaction() as conn:
             conn.execute(text("ANALYZE"))
 

@@ -12,6 +12,9 @@ MESSAGES = int(os.environ.get("LOAD") or IN_PASSING)
 AT_LENGTH = MESSAGES > IN_PASSING
 """Whether there is time: then the slowest hundredth of the answers is held to the second, too."""
 
+BIG_MESSAGES = 15 if not AT_LENGTH else min(1000, MESSAGES // 66)
+"""So many of 1 MiB each lie in a backlog; there they are as many bytes as some twenty times the others."""
+
 WITHIN = timedelta(seconds=60 + MESSAGES / 20)
 """A scenario takes no longer; ten times what it takes on two cores that do nothing else."""
 

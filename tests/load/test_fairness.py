@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.acceptance.harness import Backend
 from tests.contract.workers.by_hand import command
 from tests.load import figures as told
 from tests.load.figures import Row
-from tests.load.ground import Ground, open_ground
+from tests.load.ground import Ground, at_least, open_ground
 from tests.load.scenery import APART, CUSTOMERS, ITEMS, MAPPING_FILE, change, edits
 from tests.load.seeding import key
 from tests.load.sizes import GROWTH_BYTES, MESSAGES, WITHIN, WORKER_BYTES
@@ -51,9 +52,7 @@ def test_an_app_with_a_backlog_holds_up_no_other(servers: Backend, tmp_path: Pat
         remark = f"edit of another app passed on after {handled / MESSAGES:.0%} of the backlog"
         figures.append(Row(f"fairness, {ground.store.dialect}", MESSAGES, seconds, remark=remark))
         assert handled < 0.75 * MESSAGES
-        ground.wait(
-            lambda: ground.handled() >= MESSAGES and ground.has_published(), "the backlog to be drained", WITHIN
-        )
+        ground.wait_until_handled(MESSAGES, WITHIN)
 
 
 def test_a_job_over_everything_holds_up_no_edit(backend: Backend, tmp_path: Path, figures: list[Row]) -> None:
@@ -67,16 +66,18 @@ def test_a_job_over_everything_holds_up_no_edit(backend: Backend, tmp_path: Path
         worker = ground.start_worker()
         with watched([worker.pid]) as (watch,):
 
-            def look() -> int:
+            def look() -> bool:
                 with ground.store.reading() as conn:
                     backlogs.append(outbox_store.backlog(conn, 10 * BACKLOG))
-                return ground.number("SELECT count(*) FROM instructions")
+                return True
 
-            ground.wait(lambda: look() > CHUNK, "the job to begin", WITHIN)
+            instructions = partial(instructed_by, ground)
+            has_begun, is_over = at_least(instructions, CHUNK + 1), at_least(instructions, 2 * MESSAGES)
+            ground.wait(lambda: look() and has_begun(), "the job to begin", WITHIN)
             edit_in_the_shop(ground)
-            ground.wait(lambda: look() > 0 and ground.depth(SHOP) == 1, "the edit to be passed on", WITHIN)
-            instructed = look()
-            ground.wait(lambda: look() >= 2 * MESSAGES and ground.has_published(), "the job to end", WITHIN)
+            ground.wait(lambda: look() and ground.depth(SHOP) == 1, "the edit to be passed on", WITHIN)
+            instructed = instructions()
+            ground.wait(lambda: look() and is_over() and ground.has_published(), "the job to end", WITHIN)
         seconds = time.monotonic() - began
         remark = f"edit passed on after {instructed / MESSAGES / 2:.0%} of the job; outbox at most {max(backlogs)}"
         name = f"job, {ground.store.dialect}"
@@ -104,18 +105,23 @@ def test_an_app_that_never_answers_costs_its_own_records_only(
             edit_in_the_shop(ground)
             ground.wait(lambda: ground.depth(SHOP) == 1, "the edit in the shop to be passed on", WITHIN)
             missed = unanswered(ground)
-            ground.wait(
-                lambda: unanswered(ground) == MESSAGES and ground.has_published(), "every answer to be missed", WITHIN
-            )
+            are_missed = at_least(partial(unanswered, ground), MESSAGES)
+            ground.wait(lambda: are_missed() and ground.has_published(), "every answer to be missed", WITHIN)
         seconds = time.monotonic() - began
         remark = f"edit of another app passed on after {missed / MESSAGES:.0%} of the answers were missed"
         figures.append(
             Row("silent app, postgresql", MESSAGES, seconds, told.rss(watch), told.connections(watch), remark=remark)
         )
         assert missed < MESSAGES
+        assert unanswered(ground) == MESSAGES
         assert ground.depth("instructions.sales") == MESSAGES
         assert watch.peak.rss_bytes < WORKER_BYTES
         assert watch.growth_bytes < GROWTH_BYTES
+
+
+def instructed_by(ground: Ground) -> int:
+    """How many instructions were given."""
+    return ground.number("SELECT count(*) FROM instructions")
 
 
 def unanswered(ground: Ground) -> int:

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers.server import START_WITHIN_S, Server, ServerStartError, Tls, binary, free_port, unprivileged_user
+from tests.servers.server import (
+    START_WITHIN_S,
+    Server,
+    ServerStartError,
+    Tls,
+    binary,
+    free_port,
+    started,
+    unprivileged_user,
+)
 
 SETTINGS: dict[str, object] = {
     "dynamic_shared_memory_type": "mmap",  # in its folder: one that is killed leaves nothing elsewhere
@@ -103,10 +112,4 @@ def start_postgresql(
     Raises:
         ServerStartError: there are no binaries, or they do not start.
     """
-    server = PostgresqlServer(config=config, hba=hba, tls=tls)
-    try:
-        server.start()
-    except BaseException:
-        server.stop()
-        raise
-    return server
+    return started(PostgresqlServer(config=config, hba=hba, tls=tls))

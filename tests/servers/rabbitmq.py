@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.servers.server import Server, ServerStartError, Tls, binary, free_port
+from tests.servers.server import Server, ServerStartError, Tls, binary, free_port, started
 
 CTL_WITHIN_S = 60
 
@@ -99,8 +99,8 @@ class RabbitmqServer(Server):
         """
         super().kill()
 
-    def ctl(self, *arguments: str, within_s: float = CTL_WITHIN_S) -> str:
-        """Return what ``rabbitmqctl`` says.
+    def ctl(self, *arguments: str, given: str = "", within_s: float = CTL_WITHIN_S) -> str:
+        """Return what ``rabbitmqctl`` says; ``given`` is what it reads.
 
         Raises:
             subprocess.SubprocessError: it fails, or does not end in time.
@@ -108,7 +108,14 @@ class RabbitmqServer(Server):
         command = [self._ctl, "--quiet", *arguments]
         try:
             return subprocess.run(
-                command, env=self.environ, cwd=self.folder, capture_output=True, text=True, timeout=within_s, check=True
+                command,
+                env=self.environ,
+                cwd=self.folder,
+                input=given,
+                capture_output=True,
+                text=True,
+                timeout=within_s,
+                check=True,
             ).stdout
         except subprocess.CalledProcessError as error:
             error.add_note(error.stderr)
@@ -168,10 +175,4 @@ def start_rabbitmq(
     Raises:
         ServerStartError: there are no binaries, or they do not start.
     """
-    server = RabbitmqServer(config=config, plugins=plugins, tls=tls)
-    try:
-        server.start()
-    except BaseException:
-        server.stop()
-        raise
-    return server
+    return started(RabbitmqServer(config=config, plugins=plugins, tls=tls))

@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import psutil
 
@@ -188,3 +188,20 @@ def unprivileged_user() -> str | None:
         if name in known:
             return name
     raise ServerStartError("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody")
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+def started(server: AnyServer) -> AnyServer:
+    """Start ``server`` and return it; one that does not start leaves nothing behind.
+
+    Raises:
+        ServerStartError: it does not start.
+    """
+    try:
+        server.start()
+    except BaseException:
+        server.stop()
+        raise
+    return server

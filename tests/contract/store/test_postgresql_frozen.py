@@ -13,12 +13,15 @@ from sqlalchemy import Connection, make_url, text
 
 from store.connect import Store, open_store
 from store.failures import StoreUnavailableError
+from store.sets import Statement
 from tests.full_line import full_line
 from tests.servers.postgresql import PostgresqlServer
 
 STATEMENT = timedelta(seconds=1)
 ANSWER_S, ALIVE_S, CONNECT_S = 6.0, 5.0, 2.0
 """How long PostgreSQL may take for a statement of at most one second, to show that it is there, and to let us in."""
+
+AHEAD = Statement("INSERT INTO kept SELECT id FROM {given}", given="id int")
 
 SPARE_S = 4.0
 """How much longer a machine may take that has other things to do."""
@@ -46,6 +49,12 @@ def sends_a_statement(connection: Connection) -> None:
     connection.execute(text("INSERT INTO kept VALUES (1)"))
 
 
+def sends_ahead(connection: Connection) -> None:
+    """It is sent together with others, and no answer comes."""
+    for _ in range(3):
+        AHEAD.send(connection, given=[(1,)])
+
+
 def sends_more_than_fits(connection: Connection) -> None:
     """It cannot even be sent."""
     connection.execute(text("SELECT length(:long)"), {"long": "x" * 50_000_000})
@@ -60,7 +69,7 @@ def rolls_back(_: Connection) -> None:
     raise OursError
 
 
-MEETING = (sends_a_statement, sends_more_than_fits, commits, rolls_back)
+MEETING = (sends_a_statement, sends_ahead, sends_more_than_fits, commits, rolls_back)
 
 
 def held_by(store: Store, go_on: Callable[[Connection], None], frozen: Barrier) -> float:

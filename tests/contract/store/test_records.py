@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import Connection
 
 from messages.records import RecordRef
 from store import couplings, records
+from store.failures import TooMuchAtOnceError
 from store.model import CouplingStatus, Image, Side
 from tests.contract.store.samples import bc, image, plain, sales
 
@@ -26,6 +28,15 @@ def test_locking_gives_known_and_unknown_records(connection: Connection) -> None
     records.save(connection, [image(bc(1))])
     for _ in range(2):
         assert records.lock(connection, [bc(2), bc(1)]) == {bc(1): image(bc(1)), bc(2): Image(record=bc(2))}
+
+
+def test_no_more_is_read_than_asked_for(connection: Connection) -> None:
+    """A batch of small edits of large records would take a worker's memory, and the worker with it."""
+    records.save(connection, [image(bc(1)), image(bc(2))])
+    with pytest.raises(TooMuchAtOnceError, match="2 records"):
+        records.lock(connection, [bc(1), bc(2)], 300)
+    assert records.lock(connection, [bc(1)], 10_000) == {bc(1): image(bc(1))}
+    assert records.lock(connection, [bc(3)], 0) == {bc(3): Image(record=bc(3))}
 
 
 def test_a_record_is_apart_under_its_mapping_only(connection: Connection) -> None:

@@ -134,6 +134,23 @@ def test_a_file_that_is_taken_away_takes_no_more_writes(store: Store, path: Path
     assert count(store) == 2
 
 
+def test_an_address_of_sqlite_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else looking into a store by ``file:…?mode=ro`` leaves folders of that name where one stands."""
+    monkeypatch.chdir(tmp_path)
+    open_store(f"sqlite:///file:{tmp_path}/store.db?mode=ro&uri=true").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_only_be_read_for_a_while_is_written_again(store: Store) -> None:
+    """Else a worker that was started meanwhile never writes again: what was opened for reading stays so."""
+    with store.reading() as connection:
+        connection.execute(text("PRAGMA query_only = ON"))  # as SQLite opens a file that may not be written
+    with pytest.raises(StoreUnavailableError, match="read-only"):
+        run(store, "INSERT INTO kept VALUES ('second')")
+    run(store, "INSERT INTO kept VALUES ('second')")
+    assert count(store) == 2
+
+
 def test_a_file_that_is_replaced_is_opened_anew(store: Store, path: Path, tmp_path: Path) -> None:
     """Else who restores a backup has workers that write to what was there before, until they are restarted."""
     backup = open_store(f"sqlite:///{tmp_path / 'backup.db'}")

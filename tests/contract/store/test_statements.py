@@ -148,7 +148,6 @@ BOUNDED: dict[str, Call] = {
     "listening.held_up": lambda c, _: listening.held_up(c, "recouple.instructions", NOW),
     "due.let_go": lambda c, n: due.let_go(c, "m", NOW, n) + 1,
     "due.kinds_due": lambda c, _: due.kinds_due(c, NOW),
-    "arrivals.release": lambda c, _: arrivals.release(c, "m", NOW),
     "arrivals.gated": lambda c, n: arrivals.gated(c, "m", n),
     "records.uncoupled": lambda c, n: records.uncoupled(c, "m", Side.LEFT, bc(""), n),
     "matches.forget": lambda c, n: _indexed(c) and matches.forget(c, "m", "", n),

@@ -122,17 +122,6 @@ def test_an_arrival_that_comes_again_waits_on(connection: Connection) -> None:
     assert {each.record: each for each in found} == {bc(1): known, sales(2): GATED}
 
 
-def test_opening_the_gate_makes_its_arrivals_due(connection: Connection) -> None:
-    """What waited for the tables to be loaded would wait for ever, or that of another mapping would be let go."""
-    other = msgspec.structs.replace(GATED, mapping="other")
-    arrivals.put(connection, [WAITING, GATED, other])
-    assert arrivals.release(connection, "customer", NOW) == 1
-    assert arrivals.release(connection, "customer", NOW) == 0
-    [item] = due.claim(connection, NOW, 9)
-    assert (item.kind, item.mapping, item.record) == (DueKind.ARRIVAL, "customer", sales(2))
-    assert (arrivals.gated(connection, "customer", 9), arrivals.gated(connection, "other", 9)) == ([], [other])
-
-
 def test_arrivals_by_what_they_wait_for(connection: Connection) -> None:
     """An arrival would wait for ever after its create was answered, or its tables were loaded."""
     other = msgspec.structs.replace(GATED, mapping="other")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-import trustme
 
 from messages.topology import ExchangeSpec, QueueSpec, Topology
 from messages.transport.connect import connect
 from messages.transport.ports import Broker, Consumer, Delivery, Properties, Publication, PublishOutcome
+from tests.servers.certificates import loopback_tls
 from tests.servers.rabbitmq import RabbitmqServer, start_rabbitmq
-from tests.servers.server import ServerStartError, Tls
-from tests.services import remove
+from tests.servers.server import ServerStartError
+from tests.services import go_without, remove
 
 LEASE_S = 1
 WAIT = timedelta(seconds=10)
@@ -110,16 +109,11 @@ class Hurtable(NamedTuple):
 @pytest.fixture(scope="session")
 def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurtable]:
     """A RabbitMQ to be frozen, starved and cut off; who hurts it heals it."""
-    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
-    tls = Tls(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.cert_chain_pems[0].write_to_path(tls.certificate)
-    certificate.private_key_pem.write_to_path(tls.key)
-    authority.cert_pem.write_to_path(tls.authority)
+    tls = loopback_tls(tmp_path_factory.mktemp("tls"))
     try:
         server = start_rabbitmq(tls=tls)
     except ServerStartError as error:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+        go_without(str(error))
     connect(server.url).declare(TOPOLOGY)
     yield Hurtable(server, str(tls.authority))
     server.stop()

@@ -27,11 +27,13 @@ from store.migrate import migrate
 from tests.acceptance.wire import Message, Received, change, command
 from workers.bootstrap import context_of
 from workers.changes import handle_changes
-from workers.consume import Timing, Workplace, handle_commands
+from workers.consume import handle_commands
 from workers.context import Context
 from workers.logs import set_up_logging
 from workers.pipeline import Handler, Handling, process
 from workers.settings import read_settings
+from workers.timing import Timing
+from workers.workplace import Workplace
 
 MAPPING = """
 [apps.bc]

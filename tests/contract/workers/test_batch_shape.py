@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from store.records import ENOUGH_LENGTH
 from tests.acceptance.wire import Message, applied, change
 from tests.contract.workers.conftest import Workshop
 from workers.changes import handle_changes
@@ -78,12 +80,15 @@ BATCHES = {
 }
 
 
-def count_statements(workshop: Workshop, messages: Sequence[Message]) -> int:
-    """Handle ``messages`` as one batch, and return how many statements it took."""
+def count_statements(
+    workshop: Workshop, messages: Sequence[Message], counts: Callable[[Any], bool] = lambda _: True
+) -> int:
+    """Handle ``messages`` as one batch, and return how many statements it took, of those whose cursor ``counts``."""
     seen: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+    def note(_connection: object, cursor: object, statement: str, *_: object) -> None:
+        if counts(cursor):
+            seen.append(statement)
 
     deliveries = workshop.deliveries(messages)
     with workshop.store.transaction() as conn:
@@ -104,3 +109,25 @@ def test_the_statements_of_a_batch_do_not_grow_with_it(workshop: Workshop, kind:
 
     assert counts[0] == counts[1]
     assert 0 < counts[0] <= MOST
+
+
+def test_a_batch_of_large_records_is_read_in_parts(workshop: Workshop) -> None:
+    """Else small edits of records of a MiB each take a GiB, and the worker is killed, with each batch anew."""
+    keys = [f"{number}" for number in range(9)]
+    for key in keys:
+        workshop.handle(change(f"bc/customer/{key}", "create", 1, {"name": "x", "text": "y" * (ENOUGH_LENGTH // 5)}))
+    before = len(workshop.logged("batch.committed"))
+    workshop.handle(*(change(f"bc/customer/{key}", "update", 2, {"name": "new"}) for key in keys))
+    parts = [line["messages"] for line in workshop.logged("batch.committed")[before:]]
+    assert parts == [4, 2, 3]
+    assert {tuple(workshop.outcomes(f"bc/customer/{key}")) for key in keys} == {("uncoupled", "uncoupled")}
+
+
+def test_a_record_that_is_too_large_is_read_all_the_same(workshop: Workshop) -> None:
+    """Else its edits would be tried again for ever, and hold up their queue."""
+    long = {f"text{number}": "y" * (ENOUGH_LENGTH // 5) for number in range(6)}
+    for version, (name, text) in enumerate(long.items(), 1):
+        workshop.handle(change("bc/customer/1", "create" if version == 1 else "update", version, {name: text}))
+    workshop.handle(change("bc/customer/1", "update", 7, {"name": "new"}))
+    assert len(workshop.outcomes("bc/customer/1")) == 7
+    assert workshop.sent("dead") == []

@@ -19,7 +19,8 @@ from store.failures import StoreUnavailableError
 from tests.acceptance.wire import change, command, failed
 from tests.contract.workers.conftest import Workshop
 from workers.careful import FIRST_REST, MAX_STARTS
-from workers.consume import Timing, Workplace
+from workers.timing import Timing
+from workers.workplace import Workplace
 
 AT_ONCE = 300
 KEYS = [f"{number}" for number in range(9)]

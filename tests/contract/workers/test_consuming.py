@@ -16,16 +16,17 @@ from sqlalchemy import Connection, text
 from messages.topology import changes_queue, topology
 from messages.transport.connect import connect
 from messages.transport.ports import Broker, Delivery, Properties, Publication, PublishOutcome
-from store.failures import StoreUnavailableError
+from store.failures import RowLockedError, StoreUnavailableError
 from tests.acceptance.wire import Message, change
 from tests.contract.workers.conftest import Workshop
 from workers import consume
 from workers.changes import handle_changes
-from workers.consume import Consuming, Job, Workplace
+from workers.consume import Consuming, Job
 from workers.context import Context
 from workers.log_lines import Line
 from workers.pipeline import Handling
 from workers.suspects import MAX_DEATHS, SUSPECT_AFTER, Suspects
+from workers.workplace import Workplace
 
 WAIT = timedelta(seconds=10)
 POISON = b'"poison"'
@@ -169,6 +170,31 @@ def test_fresh_ones_do_not_wait_for_suspects_nor_suspects_for_fresh_ones(
     assert any(kinds[first : first + 6])  # not all of the old ones went before the next that came
     assert [batch for batch in plant.batches if b"old" in batch] == [[b"old"]] * 7
     assert plant.marks() == 0
+
+
+def test_what_waits_for_a_row_and_the_others_take_turns(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a row that somebody holds would keep all commands waiting, or a steady stream of them the one over it."""
+    monkeypatch.setattr(consume, "LOCKED_REST", timedelta())
+    plant.publish(edit("locked", name="poison"))
+    process, stream = plant.start(1, fault=RowLockedError("somebody holds it")), itertools.count()
+    deadline = datetime.now(UTC) + WAIT
+    while len(plant.batches) < 10:
+        plant.publish(edit(f"new {next(stream)}"))
+        process.step()
+        assert datetime.now(UTC) < deadline
+    assert plant.batches == [[b"old"], [b"old"], *[[b"new"], [b"old"]] * 4]
+    assert all("new" in record for record in plant.handled())
+
+    monkeypatch.setattr(consume, "LOCKED_REST", timedelta(hours=1))
+    while plant.batches[-1] == [b"new"]:
+        process.step()
+    assert process.at_work
+    process.close()
+    monkeypatch.setattr("tests.contract.workers.test_consuming.POISON", b"nothing")
+    process = plant.start(1)
+    run(process, next(stream) + 1, plant)
+    assert "bc/customer/locked" in plant.handled()
+    process.close()
 
 
 @pytest.mark.parametrize("position", [0, 10, 19])

@@ -22,8 +22,9 @@ from store.jobs import Job, JobStatus
 from tests.contract.workers.by_hand import MANY, NS, ByHand, command, delivery
 from tests.contract.workers.one_transaction import in_one_transaction
 from workers.bulk.waiting import AHEAD, BACKLOG, LOOK_AGAIN
-from workers.consume import Timing, Workplace
 from workers.holding import AT_ONCE
+from workers.timing import Timing
+from workers.workplace import Workplace
 
 MAPPING_FILE = """
 [apps.bc]
@@ -148,7 +149,7 @@ def test_a_slow_app_holds_up_no_job_that_sends_it_nothing(hands: ByHand, name: s
 def test_what_is_due_takes_turns(hands: ByHand) -> None:
     """An app that does not answer ten thousand instructions would keep what others wait for from being done."""
     flood = [Due(kind=DueKind.ANSWER, coupling=99, due_at=hands.now - timedelta(hours=1)) for _ in range(MANY)]
-    others = [DueKind.WAKE, DueKind.RETRY, DueKind.PUBLISHED, DueKind.ARRIVAL, DueKind.GATE]
+    others = [DueKind.WAKE, DueKind.RETRY, DueKind.PUBLISHED, DueKind.ARRIVAL]
     with hands.store.transaction() as conn:
         due_store.put(conn, [*flood, *(Due(kind=kind, coupling=99, mapping="m", due_at=hands.now) for kind in others)])
     timing = Timing(Workplace(hands.store, hands.context, lambda: hands.now), 1)

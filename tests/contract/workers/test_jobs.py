@@ -24,8 +24,9 @@ from tests.contract.store.samples import report
 from tests.contract.workers.conftest import LIMIT, Workshop
 from workers.bulk.jobs import CHUNK
 from workers.careful import Careful
-from workers.consume import Timing, Workplace
 from workers.room import Room
+from workers.timing import Timing
+from workers.workplace import Workplace
 
 REPLIES = "recouple.replies.test"
 OLD = datetime.now(UTC) - timedelta(days=30)

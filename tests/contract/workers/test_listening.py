@@ -23,24 +23,13 @@ from store import outbox as outbox_store
 from store.due import Due, DueKind
 from store.hearing import Hearing
 from tests.contract.workers.by_hand import NS, ByHand, by_hand, change
+from tests.mapping_files import ONE_FIELD
 from workers.changes import handle_changes
-from workers.consume import Workplace
 from workers.listening import Listening
 from workers.rules.silence import LONGEST_RHYTHM
 from workers.silence import wait_on
+from workers.workplace import Workplace
 
-MAPPING = """
-[apps.bc]
-[apps.sales]
-
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
 WITHIN = timedelta(minutes=10)
 """``answer_within``, by default."""
 
@@ -125,7 +114,7 @@ def closed_port() -> int:
 def world(store_url: str, tmp_path: Path) -> Iterator[World]:
     """A world on each store."""
     broker = connect(f"embedded:///{tmp_path}/broker.db")
-    with by_hand(store_url, MAPPING) as hands:
+    with by_hand(store_url, ONE_FIELD) as hands:
         broker.declare(topology(NS, hands.context.file.apps))
         yield World(hands, broker)
 

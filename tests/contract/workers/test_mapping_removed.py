@@ -13,26 +13,15 @@ from messages.commands import Dismiss, Done, Pause, RefusalCode, Refused, Remove
 from messages.errors import ErrorStatus
 from messages.outcomes import FailureCode
 from tests.contract.workers.by_hand import ByHand, by_hand, change, refused
+from tests.mapping_files import ONE_FIELD
 from workers.mapping_file import parse_mapping_file
 from workers.timers import PUT_OFF
-
-FILE = """
-[apps.bc]
-[apps.sales]
-[[mappings]]
-name = "customer"
-left = "bc/customer"
-right = "sales/account"
-[[mappings.fields]]
-left = "name"
-right = "title"
-"""
 
 
 @pytest.fixture
 def hands(store_url: str) -> Iterator[ByHand]:
     """An app has refused an instruction; then the mapping is taken out of the file."""
-    with by_hand(store_url, FILE) as hands:
+    with by_hand(store_url, ONE_FIELD) as hands:
         hands.say(change("bc/customer/1", 1, name="a"), change("sales/account/9", 1, title="a"))
         hands.couple("bc/customer/1", "sales/account/9")
         hands.say(change("bc/customer/1", 2, Operation.UPDATE, name="secret"))
@@ -69,7 +58,7 @@ def test_nothing_else_applies(hands: ByHand) -> None:
 
 def test_what_was_to_be_decided_waits_for_the_mapping(hands: ByHand) -> None:
     """A mapping that is taken out of the file for an hour would forget what it had promised to make up for."""
-    whole, without = replace(hands.context, file=parse_mapping_file(FILE, "recouple.toml")), hands.context
+    whole, without = replace(hands.context, file=parse_mapping_file(ONE_FIELD, "recouple.toml")), hands.context
     hands.context = whole
     (told,) = hands.known_errors()
     hands.order(Dismiss(error=told.error))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
 
+from store import due as due_store
+from store import handled as handled_store
 from store.connect import Store, open_store
 from store.failures import TooMuchAtOnceError
 from tests.acceptance.wire import Message, change, failed
@@ -16,10 +19,15 @@ from tests.contract.workers.test_jobs import errors_left, job_of, keep_errors, p
 from tests.services import empty
 from workers.bulk.jobs import CHUNK
 from workers.changes import handle_changes
-from workers.consume import Timing, Workplace
 from workers.pipeline import process
+from workers.retention import AT_ONCE, Keep, Retaining
+from workers.slow_work import FIRST
+from workers.timing import Timing
+from workers.workplace import Workplace
 
 STATEMENT = timedelta(milliseconds=500)
+KEEP = Keep(errors=timedelta(days=1), log=timedelta(days=1), handled=timedelta(days=1))
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 KEYS = [f"{number}" for number in range(20)]
 
 
@@ -63,6 +71,13 @@ def run(workshop: Workshop, timers: Timing) -> None:
     raise AssertionError("it does not end")
 
 
+def until_due(workshop: Workshop) -> timedelta:
+    """For how long the only work there is rests."""
+    with workshop.store.transaction() as conn:
+        (one,) = due_store.claim(conn, datetime.now(UTC) + timedelta(hours=1), 2)
+    return one.due_at - datetime.now(UTC)
+
+
 def edits() -> list[Message]:
     """A change of each record on the left."""
     return [change(f"bc/customer/{key}", "update", 2, {"name": "new"}) for key in KEYS]
@@ -87,6 +102,7 @@ def test_one_item_that_takes_too_long_is_put_off_and_not_passed_over(workshop: W
     slow_down(workshop, "errors", "DELETE", 1)
     run(workshop, timing(workshop, impatient))
     assert (len(errors_left(workshop)), job_of(workshop).counters.failed) == (3, 0)
+    assert until_due(workshop) <= FIRST  # a database is slow for a second more often than for an hour
 
     slow_down(workshop, "errors", "DELETE", 0)
     with workshop.store.transaction() as conn:
@@ -128,3 +144,37 @@ def test_one_message_that_takes_too_long_is_nobody_s_fault(workshop: Workshop, i
     slow_down(workshop, "couplings", "UPDATE", 0)
     process(workshop.handling(handle_changes)._replace(store=impatient), deliveries)
     assert len(workshop.instructions()) == 2
+
+
+def keep_long_ago(workshop: Workshop, count: int) -> None:
+    """So many messages were handled a long time ago."""
+    with workshop.store.transaction() as conn:
+        handled_store.claim(conn, [("bc", f"old-{one}", "d") for one in range(count)], LONG_AGO)
+
+
+def purge_round(workshop: Workshop, store: Store) -> int:
+    """Have retention do a round on this store, and return how many of what was handled went."""
+    moments = iter([LONG_AGO + timedelta(days=9)])
+    clock = partial(next, moments, LONG_AGO + timedelta(days=10))
+    loop = Retaining(store, KEEP, clock, timedelta(), lambda: 0.0)
+    for _ in range(100):
+        if rounds := workshop.logged("retention.purged"):
+            return int(rounds[0]["handled"])
+        loop.step()
+    raise AssertionError("it does not end")
+
+
+def test_what_retention_cannot_delete_at_once_goes_in_smaller_parts(workshop: Workshop, impatient: Store) -> None:
+    """Else a table that has grown over years would be tried again for ever, the same thousand rows each time."""
+    keep_long_ago(workshop, 100)
+    slow_down(workshop, "handled", "DELETE", 0.02)
+    assert purge_round(workshop, impatient) == 100
+    rows = [line["rows"] for line in workshop.logged("work.slow")]
+    assert (rows[0], min(rows) < 100) == (AT_ONCE, True)
+
+
+def test_a_row_that_is_too_much_alone_waits_for_the_next_round(workshop: Workshop, impatient: Store) -> None:
+    """Else one row would keep all others from going."""
+    keep_long_ago(workshop, 1)
+    slow_down(workshop, "handled", "DELETE", 1)
+    assert purge_round(workshop, impatient) == 0

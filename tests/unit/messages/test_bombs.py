@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from messages.transport.ports import Properties
 MIB = 1024 * 1024
 ROOT = Path(__file__).parents[3]
 
-WITHIN_S = 5.0
+WITHIN_S = 3.0
 """Of processor time; measured is less than one on a slow machine."""
 
 WITHIN_BYTES = 128 * MIB
@@ -59,6 +60,7 @@ BOMBS = {
     "many escapes": f'{{"a":"{filled(chr(92) + "u0041")}"}}',
     "lone surrogates": f'{{"a":"{filled(chr(92) + "ud800")}"}}',
     "many NUL": f'{{"a":"{filled(chr(92) + "u0000")}"}}',
+    "names in an unlucky order": '{"z":1,' + ",".join(f'"n{one:07}":1' for one in range(MIB // 14)) + "}",
     "a long name": f'{{"{filled("x")}":1}}',
     "blanks": f'{{"a":{filled(" ")}1}}',
 }
@@ -82,10 +84,13 @@ def bombs() -> Iterator[bytes]:
 def test_a_message_takes_little_time(name: str, frame: str) -> None:
     """Else one message of an app could hold up a worker again and again."""
     body = (FRAMES[frame] % BOMBS[name]).encode()
-    began = time.process_time()
+    gc.freeze()  # else Python looks through all that other tests have left in this process, again and again
+    began = time.thread_time()
     read(body)
+    taken_s = time.thread_time() - began
+    gc.unfreeze()
 
-    assert time.process_time() - began < WITHIN_S
+    assert taken_s < WITHIN_S
 
 
 def test_no_message_takes_much_memory() -> None:

@@ -211,6 +211,17 @@ def test_digest_is_of_the_content(path: str, value: Any, *, is_same: bool) -> No
     assert (change(changed(CHANGE, path, value)).digest == change(CHANGE).digest) is is_same
 
 
+@pytest.mark.parametrize("few_or_many", [2, 500])
+def test_digest_does_not_depend_on_the_order_of_members(few_or_many: int) -> None:
+    """An app whose library shuffles them would send an event again, and it would be dead for its id."""
+    names = [f"{chr(0x10FFFF - 7 * one)}{one}é" for one in range(few_or_many)]
+    fields = {name: {"b": 1, "a": [{"d": 1, "c": 2}]} for name in names}
+    turned = {name: {"a": [{"c": 2, "d": 1}], "b": 1} for name in reversed(names)}
+    assert (
+        change(changed(CHANGE, "data.fields", fields)).digest == change(changed(CHANGE, "data.fields", turned)).digest
+    )
+
+
 def test_digest_tells_types_apart() -> None:
     """An outcome that bears the id of a change is no duplicate of it."""
     data = {"instruction": "i-9"}

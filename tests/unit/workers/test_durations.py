@@ -18,6 +18,7 @@ from workers.durations import MalformedDurationError, format_duration, parse_dur
         ("10m", timedelta(minutes=10)),
         ("1h30m", timedelta(hours=1, minutes=30)),
         ("7d", timedelta(days=7)),
+        ("999999d36h", timedelta(days=1_000_000, hours=12)),
         ("1d2h3m4s5ms", timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=5)),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ import structlog
 from messages.commands import RefusalCode
 from messages.dead import DeadReason
 from workers.log_events import LOG_EVENTS
-from workers.logs import FORBIDDEN_KEYS, ForbiddenLogLineError, get_logger, set_up_logging
+from workers.logs import FORBIDDEN_KEYS, ForbiddenLogLineError, get_logger, lines_together, set_up_logging
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[3] / "docs/logs.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -54,6 +55,22 @@ def test_a_line_begins_with_what_every_line_has(stream: io.StringIO) -> None:
     assert line["record"] == "bc/customer/ä/1"
     assert line["timestamp"].endswith("Z")
     VALIDATOR.validate(line)
+
+
+@pytest.mark.parametrize(
+    "key", ["bc/customer/1", 'bc/"cust\\omer"/\n1', "bc/customer/ä€", "bc/customer/\ud800", "\x7f"]
+)
+@pytest.mark.parametrize("coupling", [7, 2**70])
+def test_a_line_is_written_as_python_writes_it(stream: io.StringIO, key: str, coupling: int) -> None:
+    """Else what people search their logs for is spelled otherwise after an update, or some keys cannot be written."""
+    set_up_logging("json", "info", stream, strict=True)
+    get_logger("workers.pipeline").info("change.decided", record=key, outcome="sent", coupling=coupling, error=1.5)
+
+    (text,) = stream.getvalue().splitlines()
+    line = json.loads(text)
+    assert (line["record"], line["coupling"]) == (key, coupling)
+    assert text == json.dumps(line)
+    assert text.isascii()
 
 
 def test_leaves_out_what_is_less_important_than_the_level(stream: io.StringIO) -> None:
@@ -157,6 +174,66 @@ def test_any_key_can_be_written_to_any_stream() -> None:
         set_up_logging(log_format, "info", ascii_only)
         get_logger("workers.pipeline").info("change.decided", record="bc/c/\ud800ä東", outcome="sent")
         assert b"change.decided" in raw.getvalue()
+
+
+class Counted(io.StringIO):
+    """A stream that counts how often it was written to, and flushed.
+
+    Attributes:
+        written: So often.
+    """
+
+    written = flushed = 0
+
+    def write(self, text: str) -> int:
+        """Count, and write."""
+        self.written += 1
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Count."""
+        self.flushed += 1
+
+
+def test_the_lines_of_a_batch_are_written_at_once() -> None:
+    """Each would cost a system call, which is half of its price; a batch has hundreds."""
+    stream, log = Counted(), get_logger("workers.pipeline")
+    set_up_logging("json", "info", stream, strict=True)
+    with lines_together():
+        for number in range(3):
+            log.info("batch.committed", messages=number)
+        assert stream.written == 0
+    assert [line["messages"] for line in lines_of(stream)] == [0, 1, 2]
+    assert (stream.written, stream.flushed) == (1, 1)
+
+
+def test_lines_that_are_held_back_are_written_whatever_happens() -> None:
+    """The line before a fault, which would explain it, would be lost."""
+    stream = Counted()
+    set_up_logging("json", "info", stream, strict=True)
+    with pytest.raises(ZeroDivisionError), lines_together():
+        log_and_fail()
+    get_logger("workers.pipeline").info("batch.committed", messages=2)
+    assert [line["messages"] for line in lines_of(stream)] == [1, 2]
+
+
+def log_and_fail() -> None:
+    """Say something, and then raise."""
+    get_logger("workers.pipeline").info("batch.committed", messages=1)
+    raise ZeroDivisionError
+
+
+def test_one_thread_does_not_hold_back_the_lines_of_another() -> None:
+    """A worker that tells that the broker is lost would be heard when a batch is over."""
+    stream = Counted()
+    set_up_logging("json", "info", stream, strict=True)
+    with lines_together():
+        get_logger("workers.pipeline").info("batch.committed", messages=1)
+        other = threading.Thread(target=get_logger("workers.pipeline").info, args=("worker.started",))
+        other.start()
+        other.join()
+        assert [line["event"] for line in lines_of(stream)] == ["worker.started"]
+    assert [line["event"] for line in lines_of(stream)] == ["worker.started", "batch.committed"]
 
 
 def test_the_schema_is_a_schema() -> None:

@@ -6,23 +6,22 @@ The store is a real SQLite one; the publishers are other implementations of the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from messages.transport.ports import BrokerUnavailableError, Properties, Publication, PublishOutcome
 from store import due as due_store
 from store import outbox as outbox_store
-from store.connect import Store, open_store
+from store.connect import Store
 from store.due import DueKind
-from store.migrate import migrate
-from workers.consume import Relaying, Workplace
+from workers.consume import Relaying
 from workers.context import Context
 from workers.log_lines import Line
 from workers.mapping import MappingFile
 from workers.relay import Relay
+from workers.workplace import Workplace
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONTEXT = Context(file=MappingFile(apps={}, mappings={}), tokens=lambda: "t", outbox_lease=timedelta(seconds=30))
@@ -62,16 +61,6 @@ class Away:
         """Nothing to leave."""
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A migrated SQLite store."""
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    migrate(url)
-    opened = open_store(url)
-    yield opened
-    opened.close()
-
-
 def put(store: Store, *names: str, exchange: str = "recouple.instructions", instruction: str | None = None) -> None:
     """Leave messages of these ids in the outbox."""
     properties = [Properties(message_id=name) for name in names]
@@ -82,7 +71,7 @@ def put(store: Store, *names: str, exchange: str = "recouple.instructions", inst
 
 def relay(store: Store, publisher: Saying | Away, now: datetime = START, limit: int = 100) -> tuple[int, list[Line]]:
     """Relay one window, and leave."""
-    one = Relay(store, publisher, CONTEXT, limit, lambda: now)
+    one = Relay(publisher, Workplace(store, CONTEXT, lambda: now), limit)
     try:
         return one.step()
     finally:
@@ -129,7 +118,7 @@ def test_what_follows_is_claimed_with_what_was_published(store: Store) -> None:
     """Each window would cost two transactions, and an answer wait for both of them behind a batch of changes."""
     put(store, *(str(number) for number in range(5)))
     publisher = Saying()
-    one = Relay(store, publisher, CONTEXT, 2, lambda: START)
+    one = Relay(publisher, Workplace(store, CONTEXT, lambda: START), 2)
     seen = []
     for _ in range(3):
         one.step()
@@ -141,7 +130,7 @@ def test_what_follows_is_claimed_with_what_was_published(store: Store) -> None:
 def test_what_is_claimed_is_given_back_at_the_end(store: Store) -> None:
     """After each restart of a worker some messages would wait until their lease ends."""
     put(store, "a", "b")
-    one = Relay(store, Saying(), CONTEXT, 1, lambda: START)
+    one = Relay(Saying(), Workplace(store, CONTEXT, lambda: START), 1)
     one.step()
     one.close()
     assert relay(store, Saying())[0] == 1
@@ -151,7 +140,7 @@ def test_what_is_claimed_is_given_back_when_the_broker_goes(store: Store) -> Non
     """What was claimed for the next window would wait for its lease after the broker is back."""
     put(store, "a", "b")
     publisher = Saying(CONFIRMED, UNKNOWN)
-    one = Relay(store, publisher, CONTEXT, 1, lambda: START)
+    one = Relay(publisher, Workplace(store, CONTEXT, lambda: START), 1)
     one.step()
     with pytest.raises(BrokerUnavailableError, match="1 messages"):
         one.step()

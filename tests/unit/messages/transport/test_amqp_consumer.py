@@ -129,14 +129,14 @@ def test_a_frozen_broker_is_noticed_while_connecting(broker: FakeBroker, consume
 
 
 def test_a_broker_that_only_sends_heartbeats_is_noticed(broker: FakeBroker, consumer: Consumer) -> None:
-    """If heartbeats kept a wait for an answer alive, a queue without a leader would hold a worker for ever."""
+    """If heartbeats kept a wait for an answer alive, a broker that has lost its head would hold a worker for ever."""
 
     def beat(session: Session, _method: object, _channel: int) -> None:
         for _ in range(18):
             session.beat()
             time.sleep(0.05)
 
-    broker.answers[spec.Basic.Consume] = beat
+    broker.answers[spec.Basic.Qos] = beat
     started_s = time.monotonic()
     with pytest.raises(BrokerUnavailableError, match="does not answer in time"):
         consumer.receive(1, LONG)

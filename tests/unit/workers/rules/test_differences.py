@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import UNSET
 
 from messages.records import RecordRef
 from messages.values import Known, Value
 from store.model import Form, Image, Side
 from tests.rules_world import field, mapping_of
-from workers.mapping import Detect, MappedField, UpdateRule
-from workers.rules.differences import compare, contested, take_base
+from workers.mapping import Detect, Direction, MappedField, UpdateRule
+from workers.rules.differences import compare, contested, moved, take_base
 
 L, R = Side.LEFT, Side.RIGHT
 NONE: frozenset[Side] = frozenset()
@@ -113,3 +117,35 @@ def test_the_first_base() -> None:
     assert [state.changed for state in awake] == [LEFT, BOTH, NONE, NONE]
     kept = compare(mapping, (left, right), base, {}, insist=True)
     assert [state.changed for state in kept] == [NONE, BOTH, NONE, NONE]
+
+
+VALUES = st.sampled_from([UNSET, None, "", "a", "b", 1, 0, True, False, Decimal("1.0"), ["a"], {"a": 1}])
+FORMS = st.none() | st.builds(Form, left=VALUES, right=VALUES, agreed=st.booleans())
+FIELDS = st.builds(
+    field,
+    st.sampled_from(["f", "g", "h"]),
+    direction=st.sampled_from(Direction),
+    on_conflict=st.sampled_from([None, UpdateRule.ADD]),
+    values=st.sampled_from([None, (("a", "b"), ("b", "a"))]),
+    reference=st.sampled_from([None, "other"]),
+)
+
+
+@given(data=st.data())
+def test_what_is_at_rest_is_what_nobody_need_look_at(data: st.DataObject) -> None:
+    """A change, or a disagreement, would go unseen because it looks like none at the first glance."""
+    fields = data.draw(st.lists(FIELDS, min_size=1, max_size=3, unique_by=lambda one: one.name))
+    mapping = mapping_of(*fields)
+    base = {one.name: form for one in fields if (form := data.draw(FORMS)) is not None}
+    sides = [{one.on(side): data.draw(VALUES) for one in fields} for side in Side]
+    images = (image("bc", **sides[0]), image("sales", **sides[1]))
+    all_states = compare(mapping, images, base, {}, insist=False)
+
+    now, states = moved(mapping, images, base, {})
+
+    assert now == {state.field.name: state.form for state in all_states}
+    assert [type(form.left) for form in now.values()] == [type(state.form.left) for state in all_states]
+    assert states == tuple(state for state in all_states if state in states)
+    at_rest = [state for state in all_states if state not in states]
+    assert all(state.agreeing and not state.changed for state in at_rest)
+    assert all(base[state.field.name] == state.form for state in at_rest)
