@@ -4,9 +4,10 @@ PYTHON ?= python3
 
 BIN   := .venv/bin
 STAMP := .venv/.complete
+BENCH_STAMP := .venv/.complete-for-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check faults load fuzz format format-check lint types layers docs run clean
+.PHONY: help venv demo test check faults load fuzz bench format format-check lint types layers docs run clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +28,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Show the whole story on the embedded store and broker, in a temporary folder
 	@$(BIN)/recouple demo
 
-test: $(STAMP)  ## Run every test, in two processes: most of them wait for servers and workers
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: $(STAMP)  ## Run every test, in three processes: most of them wait for servers and workers
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 15
 
 check: format-check lint types layers test  ## What a change must pass: format, lint, types, layers, tests
 
@@ -40,6 +41,13 @@ load: $(STAMP)  ## Give the workers more than they can take, and print what they
 
 fuzz: $(STAMP)  ## Feed everything that others write with what nobody would: FUZZ=n inputs in all; findings go to tests/fuzz/corpus
 	@$(BIN)/python -m tests.fuzz $(if $(FUZZ),--inputs $(FUZZ))
+
+bench: $(BENCH_STAMP)  ## Measure, and write bench/latest.json with a page and plots beside it: BENCH=quick|medium|full
+	@$(BIN)/python -m bench --plan $(or $(BENCH),quick)
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@touch $@
 
 format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
