@@ -33,6 +33,8 @@ __all__ = ["Backend", "Stage", "open_stage"]
 UNMAPPED = "sentinel"
 """A table that no mapping speaks of: an event of it is logged, and that it is shows that all before it were handled."""
 
+STARTED_WITHIN_S = 20
+
 FAULTS = ("batch.failed", "work.failed", "worker.failed")
 """Log events that tell of a fault in Recouple itself."""
 
@@ -83,7 +85,10 @@ class Stage:
 
     def close(self) -> None:
         """Stop what still runs; see that every worker left in good order and logged nothing but what is described."""
-        codes = [worker.stop() for worker in self.workers if worker.is_running()]
+        running = [worker for worker in self.workers if worker.is_running()]
+        for worker in running:
+            worker.wait_for("worker.started", 1, STARTED_WITHIN_S)  # before that it does not hear that it is to stop
+        codes = [worker.stop() for worker in running]
         self.leave()
         assert set(codes) <= {0}
         for worker in self.workers:
