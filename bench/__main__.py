@@ -32,7 +32,9 @@ Only = Annotated[
 PlanName = Annotated[
     str,
     typer.Option(
-        "--plan", envvar="BENCH", help="quick (two minutes), medium (twenty minutes), full (hours), or smoke."
+        "--plan",
+        envvar="BENCH",
+        help="quick (two minutes), medium (twenty minutes), full (an hour and a half), or smoke.",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Where the results go; the plots beside it, in plots/.")]
@@ -86,7 +88,7 @@ def _measure(chosen: list[Part], plan: Plan, errors: Console, out: Path) -> Resu
                 try:
                     found.append(_part(one, grounds, plan, _teller(progress, task, one.name)))
                     del missing[one.name]
-                except Exception as fault:  # noqa: BLE001 - hours of other figures must not be lost with it
+                except Exception as fault:  # noqa: BLE001 - an hour of other figures must not be lost with it
                     missing[one.name] = f"{type(fault).__name__}: {fault}"
                     errors.print(f"{one.name}: {missing[one.name]}", style="red", markup=False)
                 progress.advance(task)
