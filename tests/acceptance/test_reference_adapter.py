@@ -98,7 +98,7 @@ class World:
         assert left == right
         assert {data["kind"] for data in stage.open_errors()} <= {"deletion_conflict"}  # an edit crossed a delete
         assert stage.dead() == []
-        assert stage.depths() == {}
+        stage.wait(lambda: not stage.depths(), "the last batch to be acknowledged, after its commit")
 
     def check_sends_nothing(self) -> None:
         """A further pass over all records changes nothing and instructs nobody."""
