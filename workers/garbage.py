@@ -2,7 +2,7 @@
 
 A batch makes some hundred thousand small values that live until it is over. By itself Python looks through them again
 and again, and now and then through everything else that the process holds: a fifth of a worker's time
-(docs/performance.md). Nothing that a batch makes refers to itself, so there is next to nothing to be found.
+(``docs/decisions/0022``). Nothing that a batch makes refers to itself, so there is next to nothing to be found.
 """
 
 from __future__ import annotations
