@@ -24,9 +24,9 @@ KEPT_IN = (tables.errors.c.report, tables.log.c.line, tables.instructions.c.sent
 def check(world: RandomWorld) -> Counter[str]:
     """See that it all holds; return how many records are coupled and how many are not."""
     stage, couplings = world.stage, world.stage.couplings()
+    stage.wait(lambda: not stage.depths(), "the last messages to be taken from their queues")
     nothing("surprising answers", world.operator.surprises)
     nothing("dead messages", stage.dead())
-    nothing("messages in queues", stage.depths())
     nothing("unsettled couplings", [one.id for one in couplings if standing(one) is not Standing.SYNCHRONIZED])
     different = {one.id: list(differences(world, one)) for one in couplings}
     at_odds = next((one for one in couplings if different[one.id]), None)
